@@ -1,0 +1,67 @@
+"""What a collector is: its metrics, its rhythm, and how it reads; and what it may read from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from exporter.metrics import Family, Metric
+
+if TYPE_CHECKING:
+    from exporter.config import Settings
+    from exporter.ledger import Ledger
+    from exporter.sources.contracts import Contracts
+    from exporter.sources.rpc import Rpc
+    from exporter.worker import Worker
+
+type Read = Callable[[], Awaitable[Any]]
+type Stream = Callable[[], AsyncGenerator[Any]]
+type Progress = Callable[[int, int], None]
+"""Called with (done, total) while a first read runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that collectors may read from; what is not configured is None."""
+
+    settings: Settings
+    ledger: Ledger
+    rpc: Rpc | None
+    contracts: Contracts | None
+    worker: Callable[[str], Worker]
+    progress: Callable[[str], Progress]
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Read anew every `every` seconds."""
+
+    read: Read
+    every: float
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Take snapshots from a stream as they come; it is opened again when it fails."""
+
+    stream: Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collector:
+    """One subsystem: `open` says how to read it (None: not configured), `render` turns a snapshot into families.
+
+    `uses` names the sections of the settings it depends on: a reload that changes one opens it anew.
+    `timeout` bounds one read (or the wait for a stream's next snapshot), `max_age` the life of observed state,
+    both in seconds. `unset` is what the landing page says while nothing is configured.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+    open: Callable[[Sources], Poll | Follow | None]
+    render: Callable[[Any], Iterator[Family]]
+    timeout: float
+    max_age: float
+    uses: tuple[str, ...] = ("bot", "limits")
+    unset: str = ""

@@ -1,0 +1,269 @@
+"""The settings: what can be configured, its defaults, and how a file of them is read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from exporter import settings as s
+from exporter import yaml12
+from exporter.settings import Reader, Secret, setting
+from exporter.yaml12 import Problem, Tree
+
+MAX_BYTES: Final = 128 << 10
+POOL_KINDS: Final = ("uniswap_v2", "solidly", "uniswap_v3", "slipstream")
+ROLES: Final = ("scrape", "read", "live", "write")
+UTC: Final = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """A log of the bot; `path` may be a glob."""
+
+    name: str = setting(s.name, "label of the log")
+    path: Path = setting(s.path, "file, or a glob of files, to follow")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How to find the bot's process; exactly one of the two."""
+
+    pidfile: Path | None = setting(s.path, "file that holds the process id", default=None)
+    match: str | None = setting(
+        s.text("a part of the command line", re.compile(r"[ -~]{3,200}")), "part of the command line", default=None
+    )
+
+
+def _check_process(process: Process) -> str | None:
+    return None if (process.pidfile is None) != (process.match is None) else "needs either pidfile or match"
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """The bot and what it leaves behind."""
+
+    name: str = setting(s.name, "label bot of every bot metric", default="default")
+    memory_bank: Path | None = setting(s.path, "the bot's memory bank; read only", default=None)
+    timezone: ZoneInfo = setting(s.timezone, "zone of the bot's naive and falsely-zoned times", default=UTC)
+    logs: tuple[LogFile, ...] = setting(s.listing(s.record(LogFile), "name", most=10), "logs to follow", default=())
+    events: Path | None = setting(s.path, "NDJSON file to which the bot appends events", default=None)
+    process: Process | None = setting(s.record(Process, _check_process), "how to find the bot's process", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A node; its URLs are secret, its name stands for it everywhere."""
+
+    name: str = setting(s.name, "label of the endpoint")
+    http: Secret | None = setting(s.secret_url("http", "https"), "JSON-RPC URL", default=None)
+    http_file: Secret | None = setting(s.secret_file, "file that holds the JSON-RPC URL", default=None)
+    ws: Secret | None = setting(s.secret_url("ws", "wss"), "WebSocket URL", default=None)
+    ws_file: Secret | None = setting(s.secret_file, "file that holds the WebSocket URL", default=None)
+
+    @property
+    def url(self) -> str:
+        """The JSON-RPC URL, wherever it came from."""
+        return (self.http or self.http_file or Secret("")).reveal()
+
+
+def _check_endpoint(endpoint: Endpoint) -> str | None:
+    if (endpoint.http is None) == (endpoint.http_file is None):
+        return "needs either http or http_file"
+    if endpoint.ws is not None and endpoint.ws_file is not None:
+        return "needs only one of ws and ws_file"
+    if not s.url("http", "https")(endpoint.url):
+        return "http_file must hold a URL with a host, starting with http:// or https://"
+    if endpoint.ws_file is not None and not s.url("ws", "wss")(endpoint.ws_file.reveal()):
+        return "ws_file must hold a URL with a host, starting with ws:// or wss://"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An address with a name."""
+
+    name: str = setting(s.name, "label of the address")
+    address: str = setting(s.address, "the address")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A liquidity pool to watch."""
+
+    dex: str = setting(s.name, "label of the venue")
+    kind: str = setting(s.choice(*POOL_KINDS), "how its price is read")
+    address: str = setting(s.address, "the pool's address")
+    name: str | None = setting(s.name, "label of the pool; by default dex-fee", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The chain the bot trades on."""
+
+    chain_id: int = setting(s.integer(1, 2**53), "the chain's id; Base is 8453")
+    endpoints: tuple[Endpoint, ...] = setting(
+        s.listing(s.record(Endpoint, _check_endpoint), "name", least=1, most=10), "nodes, in order of preference"
+    )
+    wallets: tuple[Named, ...] = setting(
+        s.listing(s.record(Named), "name", "address", most=20), "wallets of the bot", default=()
+    )
+    contracts: tuple[Named, ...] = setting(
+        s.listing(s.record(Named), "name", "address", most=20), "contracts the bot trades through", default=()
+    )
+    tokens: tuple[str, ...] = setting(s.listing(s.address, "", most=20), "tokens whose balances to show", default=())
+    pools: tuple[Pool, ...] = setting(
+        s.listing(s.record(Pool), "name", "address", most=100), "pools whose prices to show", default=()
+    )
+    backfill_from: int | None = setting(s.integer(0, 2**53), "first block to read wallets from", default=None)
+    finality: str | int = setting(
+        s.either(s.integer(0, 100_000), s.choice("finalized", "safe"), "finalized, safe or a number of blocks"),
+        "when a transaction counts",
+        default="finalized",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory whose size and freshness to show."""
+
+    name: str = setting(s.name, "label of the store")
+    path: Path = setting(s.path, "the directory")
+    backup: bool = setting(s.boolean, "whether each entry is a backup", default=False)
+
+
+def _check_push(push: GrafanaPush) -> str | None:
+    if push.token_file is not None and (push.user is not None or push.password_file is not None):
+        return "needs either token_file, or user and password_file"
+    if (push.user is None) != (push.password_file is None):
+        return "needs user and password_file together"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class GrafanaPush:
+    """The Grafana that live prices are pushed to."""
+
+    url: str = setting(s.plain_url("http", "https"), "Grafana's address")
+    stream: str = setting(
+        s.text("letters, digits, '_' and '-'", re.compile(r"[A-Za-z0-9_-]{1,64}")), "id of the stream", default="arb"
+    )
+    user: str | None = setting(s.name, "user of basic authentication", default=None)
+    password_file: Secret | None = setting(s.secret_file, "file that holds the password", default=None)
+    token_file: Secret | None = setting(s.secret_file, "file that holds a service account token", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The live feed."""
+
+    max_clients: int = setting(s.integer(1, 100_000), "connections at the same time", default=100)
+    allowed_origins: tuple[str, ...] = setting(
+        s.listing(s.origin, "", most=50), "other origins that may connect", default=()
+    )
+    grafana: GrafanaPush | None = setting(s.record(GrafanaPush, _check_push), "where to push live prices", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The exporter's own log file, beside stderr."""
+
+    file: Path | None = setting(s.path, "rotated log file", default=None)
+    max_bytes: int = setting(s.integer(64 << 10, 1 << 30), "size at which it is rotated", default=10 << 20)
+    backups: int = setting(s.integer(1, 100), "rotated files kept", default=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that keep bad input cheap; the defaults fit one bot."""
+
+    series: int = setting(s.integer(200, 100_000), "series on /metrics", default=2_000)
+    routes_per_source: int = setting(s.integer(1, 10_000), "routes (pair and venues) per source", default=100)
+    file_bytes: int = setting(s.integer(64 << 10, 1 << 30), "largest file of the bank that is read", default=64 << 20)
+    store_files: int = setting(s.integer(1_000, 10_000_000), "files of a store that are looked at", default=500_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be configured."""
+
+    bot: Bot = setting(s.record(Bot), "the bot", default_factory=Bot)
+    chain: Chain | None = setting(s.record(Chain), "the chain", default=None)
+    storage: tuple[Store, ...] = setting(
+        s.listing(s.record(Store), "name", most=20), "directories to watch", default=()
+    )
+    state: Path = setting(s.path, "directory of the ledger", default_factory=lambda: default_state(os.environ))
+    live: Live = setting(s.record(Live), "the live feed", default_factory=Live)
+    access: Mapping[str, tuple[str, ...]] = setting(
+        s.mapping(s.listing(s.choice(*ROLES), "", least=1, most=4)), "roles of users", default_factory=dict
+    )
+    log: Log = setting(s.record(Log), "the exporter's own log", default_factory=Log)
+    limits: Limits = setting(s.record(Limits), "bounds", default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, or the problems that keep them from being used."""
+
+    settings: Settings | None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def default_state(environment: Mapping[str, str]) -> Path:
+    """Where the ledger lives if nothing is said: systemd's directory, else the XDG one."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    if base := environment.get("XDG_STATE_HOME"):
+        return Path(base) / "arb-exporter"
+    try:
+        return Path.home() / ".local" / "state" / "arb-exporter"
+    except RuntimeError:
+        raise s.Bad("is missing, and there is no home directory for its default", at="state") from None
+
+
+def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Loaded:
+    """The settings of a file, or the defaults; never raises for what a user can get wrong."""
+    if file is None:
+        return read("", Path(), environment)
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        return Loaded(None, [Problem("--config.file", f"cannot be read: {error.strerror}")])
+    if len(raw) > MAX_BYTES:
+        return Loaded(None, [Problem("--config.file", "is larger than 128 KiB")])
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Loaded(None, [Problem("--config.file", "is not UTF-8 text")])
+    loaded = read(text, file.absolute().parent, environment)
+    return Loaded(loaded.settings, [Problem(p.path or "--config.file", p.message) for p in loaded.problems])
+
+
+def read(text: str, folder: Path, environment: Mapping[str, str]) -> Loaded:
+    """The settings in a text; relative paths start at `folder`."""
+    tree, problems = yaml12.parse(text)
+    if tree is None:
+        return Loaded(None, problems)
+    reader = Reader(folder, environment, problems)
+    found = reader.read(s.record(Settings, _check_bank), _without_nulls(tree), "")
+    return Loaded(None if reader.problems else found, reader.problems)
+
+
+def _without_nulls(tree: Tree) -> Tree:
+    """An empty top-level section (`chain:` with everything commented out) means: not given."""
+    if not isinstance(tree, dict):
+        return {} if isinstance(tree, yaml12.Scalar) and tree.value() is None else tree
+    return {k: v for k, v in tree.items() if not (isinstance(v, yaml12.Scalar) and v.value() is None)}
+
+
+def _check_bank(settings: Settings) -> None:
+    bank = settings.bot.memory_bank
+    written = {"state": settings.state, "log.file": settings.log.file}
+    for key, path in written.items():
+        if bank and path and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bank)):
+            raise s.Bad("must not be inside bot.memory_bank, which is never written", at=key)

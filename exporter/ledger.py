@@ -1,0 +1,198 @@
+"""What must survive a restart: one SQLite file, committed before anything it holds is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from exporter import log
+from exporter.worker import Busy, Worker
+
+FILE: Final = "ledger.sqlite3"
+SCHEMA_VERSION: Final = 1
+TABLES: Final = (
+    "trade", "route", "total", "failure", "opportunity", "opportunity_total", "fault",
+    "log_cursor", "log_total", "token", "pool",
+)  # fmt: skip
+
+# Amounts are decimal text of wei: SQLite's integers end at 9.2 ether.
+SCHEMA: Final = """
+CREATE TABLE source (bot TEXT, source TEXT, first_read INTEGER NOT NULL DEFAULT 0, last_trade REAL,
+  PRIMARY KEY (bot, source)) WITHOUT ROWID;
+CREATE TABLE trade (id INTEGER PRIMARY KEY, bot TEXT NOT NULL, source TEXT NOT NULL, key BLOB NOT NULL,
+  digest BLOB NOT NULL, time REAL, pair TEXT NOT NULL, dex_buy TEXT NOT NULL, dex_sell TEXT NOT NULL,
+  outcome TEXT NOT NULL, reason TEXT, net_wei TEXT, gas_wei TEXT, expected_wei TEXT, tx_hash TEXT);
+CREATE UNIQUE INDEX trade_key ON trade (bot, source, key);
+CREATE TABLE route (bot TEXT, source TEXT, pair TEXT, dex_buy TEXT, dex_sell TEXT,
+  PRIMARY KEY (bot, source, pair, dex_buy, dex_sell)) WITHOUT ROWID;
+CREATE TABLE total (bot TEXT, source TEXT, pair TEXT, dex_buy TEXT, dex_sell TEXT,
+  success INTEGER NOT NULL, failed INTEGER NOT NULL, net_wei TEXT NOT NULL, gain_wei TEXT NOT NULL,
+  loss_wei TEXT NOT NULL, gas_wei TEXT NOT NULL, expected_wei TEXT NOT NULL,
+  PRIMARY KEY (bot, source, pair, dex_buy, dex_sell)) WITHOUT ROWID;
+CREATE TABLE failure (bot TEXT, source TEXT, reason TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (bot, source, reason)) WITHOUT ROWID;
+CREATE TABLE opportunity (bot TEXT, source TEXT, id TEXT, digest BLOB NOT NULL, pair TEXT NOT NULL,
+  dex_buy TEXT NOT NULL, dex_sell TEXT NOT NULL, expected_wei TEXT, PRIMARY KEY (bot, source, id)) WITHOUT ROWID;
+CREATE TABLE opportunity_total (bot TEXT, source TEXT, pair TEXT, dex_buy TEXT, dex_sell TEXT, stage TEXT,
+  count INTEGER NOT NULL, PRIMARY KEY (bot, source, pair, dex_buy, dex_sell, stage)) WITHOUT ROWID;
+CREATE TABLE fault (key BLOB PRIMARY KEY, bot TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE fault_total (bot TEXT, kind TEXT, reason TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (bot, kind, reason)) WITHOUT ROWID;
+CREATE TABLE log_cursor (log TEXT, file INTEGER, state TEXT NOT NULL, PRIMARY KEY (log, file)) WITHOUT ROWID;
+CREATE TABLE log_total (log TEXT, kind TEXT, name TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (log, kind, name)) WITHOUT ROWID;
+CREATE TABLE token (chain_id INTEGER, address TEXT, symbol TEXT NOT NULL, decimals INTEGER NOT NULL,
+  PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
+CREATE TABLE pool (chain_id INTEGER, address TEXT, kind TEXT NOT NULL, token0 TEXT NOT NULL, token1 TEXT NOT NULL,
+  fee INTEGER NOT NULL, PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
+"""
+
+logger = log.get("ledger")
+
+
+class InUse(log.Plain):
+    """Another exporter works on the same state directory."""
+
+
+class Unusable(log.Plain):
+    """The state directory cannot be made or written, or its ledger cannot be read by this version."""
+
+
+class Ledger:
+    """The connection, its one thread, and whether it can be written right now.
+
+    Calls come one after the other; each write is one transaction, on disk (`synchronous=FULL`) before it returns.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._worker = Worker("ledger")
+        self._turn = asyncio.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._lock_file: int | None = None
+        self.degraded = False
+        self.version = 0
+        """Grows with every commit: what is made from the ledger is stale once this has moved."""
+
+    async def __aenter__(self) -> Ledger:
+        try:
+            await self._worker.run(self._open)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            async with asyncio.timeout(2):
+                while not await self._closed():  # noqa: ASYNC110  a thread sets no asyncio.Event
+                    await asyncio.sleep(0.01)
+        except Exception as error:
+            logger.warning("ledger not closed cleanly; it recovers by itself", error=log.describe(error))
+        self._worker.close()
+
+    async def _closed(self) -> bool:
+        try:
+            await self._worker.run(self._close)
+        except Busy:  # with the last write of a collector that has been cancelled
+            return False
+        return True
+
+    async def read[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """What `query` reads, in the ledger's thread.
+
+        Raises:
+            sqlite3.Error, Busy: it cannot be read now.
+        """
+        async with self._turn:
+            return await self._worker.run(lambda: query(self._connection()))
+
+    async def write[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """What `change` returns, after everything it wrote is durable; nothing of it is kept if it raises.
+
+        Raises:
+            sqlite3.Error, OSError, Busy: nothing was written; `degraded` is set until a write succeeds.
+        """
+        async with self._turn:
+            try:
+                result = await self._worker.run(lambda: self._transact(change))
+            except (sqlite3.Error, OSError, Busy) as error:
+                if not self.degraded:
+                    logger.error("ledger cannot be written; figures stay as they were", error=error)
+                self.degraded = True
+                raise
+        if self.degraded:
+            logger.info("ledger can be written again")
+        self.degraded = False
+        return result
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise Unusable("the ledger is not open")
+        return self._db
+
+    def _transact[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
+        db = self._connection()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            result = change(db)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        self.version += 1  # here, because a caller that has been cancelled does not come back to say so
+        return result
+
+    def _open(self) -> None:
+        try:
+            self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock_file = os.open(self._state / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unusable(f"cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUse("is used by another arb-exporter that is still running") from None
+        except OSError as error:
+            raise Unusable(f"cannot be locked: {error.strerror}") from None
+        try:
+            self._connect()
+        except (sqlite3.Error, OSError) as error:
+            raise Unusable(f"holds a ledger that cannot be opened: {type(error).__name__}") from None
+
+    def _connect(self) -> None:
+        os.close(os.open(self._state / FILE, os.O_CREAT | os.O_RDWR, 0o600))  # not for others' eyes
+        db = sqlite3.connect(self._state / FILE, isolation_level=None, check_same_thread=False, cached_statements=256)
+        self._db = db
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA cache_size=-2048")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found > SCHEMA_VERSION:
+            raise Unusable("holds a ledger of a newer arb-exporter; use that version or another directory")
+        if found == 0:
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+
+    def _close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+def rows(db: sqlite3.Connection) -> dict[str, int]:
+    """How many rows each table holds."""
+    return {table: int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in TABLES}  # noqa: S608
+
+
+def fetch(db: sqlite3.Connection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    """All rows of a query."""
+    return db.execute(query, values).fetchall()

@@ -1,0 +1,242 @@
+"""The bot's memory bank, watched and never written: which files are new, and what they and the recent list say."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from exporter.log import Plain
+from exporter.sources import records
+from exporter.sources.files import Settling, Stamp, Unreadable, document, folder, mark_of, read_together, starts_with
+from exporter.sources.records import Execution, Opportunity, Record, Trade
+
+TRADES: Final = "trades"
+RECENT: Final = "recent_trades.json"
+SETTLE: Final = 2.0
+"""Seconds that a broken file must stay as it is before it is called invalid: until then it is being written."""
+SWEEP_SHARE: Final = 300
+"""A look at every file's stamp is repeated no sooner than this many times its own duration later."""
+
+
+class Missing(Plain):
+    """The memory bank is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something in the bank that cannot be used; `key` is the same for the same fault in the same content."""
+
+    kind: str
+    reason: str
+    key: bytes
+
+
+@dataclass(slots=True)
+class Batch:
+    """What some files of one source say; `complete` if that is all the source says now."""
+
+    source: str
+    mark: bytes = b""
+    content: bytes = b""
+    complete: bool = False
+    trades: list[Trade] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    opportunities: list[Opportunity] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    stamps: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to put down."""
+        return not (self.trades or self.executions or self.opportunities or self.faults)
+
+    def add(self, record: Record) -> None:
+        """Sort a record in."""
+        if isinstance(record, Trade):
+            self.trades.append(record)
+        elif isinstance(record, Opportunity):
+            self.opportunities.append(record)
+        else:
+            self.executions.append(record)
+
+
+class Bank:
+    """Remembers which files it has reported and finds what is new; every call blocks and belongs in a thread.
+
+    A batch counts as reported once `keep` was called for it, so that nothing is lost if it cannot be put down.
+    """
+
+    def __init__(
+        self, path: Path, zone: ZoneInfo, file_bytes: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path, self._zone, self._limit, self._monotonic = path, zone, file_bytes, monotonic
+        self._known: dict[str, int] = {}
+        self._broken = Settling(SETTLE, monotonic)
+        self._folder_stamp: tuple[int, int] = (0, 0)
+        self._next_sweep = 0.0
+        self._recent = self._recent_mark = b""
+
+    def changed(self) -> list[str]:
+        """The names in `trades/` that are new or written since they were reported.
+
+        Raises:
+            Missing: there is no bank. OSError: it cannot be looked at.
+        """
+        with self._trades() as trades:
+            if trades is None:
+                return []
+            status = os.fstat(trades)
+            now = self._monotonic()
+            if now >= self._next_sweep:
+                return self._sweep(trades, now)
+            # A change within the clock's grain of the last look leaves the same time behind: look again for a while.
+            young = time.time_ns() - status.st_mtime_ns < 2_000_000_000
+            if young or (status.st_mtime_ns, status.st_ino) != self._folder_stamp:
+                self._folder_stamp = status.st_mtime_ns, status.st_ino
+                names = [name for name in os.listdir(trades) if _wanted(name)]  # noqa: PTH208  Path takes no descriptor
+                return [name for name in names if name not in self._known]
+            return [name for name in self._broken.names() if name != RECENT]
+
+    def _sweep(self, trades: int, started: float) -> list[str]:
+        found: dict[str, int] = {}
+        with os.scandir(trades) as listing:
+            for entry in listing:
+                if _wanted(entry.name):
+                    try:
+                        found[entry.name] = hash(Stamp.of(entry.stat(follow_symlinks=False)))
+                    except FileNotFoundError:
+                        continue
+        self._known = {name: stamp for name, stamp in self._known.items() if name in found}
+        for name in self._broken.names():
+            if name not in found and name != RECENT:
+                self._broken.forget(name)
+        now = self._monotonic()
+        self._next_sweep = now + SWEEP_SHARE * (now - started)
+        return [name for name, stamp in found.items() if self._known.get(name) != stamp]
+
+    def read(self, names: list[str]) -> Batch:
+        """What these files of `trades/` say; a broken one is tried again until it has settled.
+
+        Raises:
+            Missing, OSError: nothing was read.
+        """
+        batch = Batch("memory_bank")
+        with self._trades() as trades:
+            if trades is None:
+                return batch
+            before = {name: _stamp(trades, name) for name in names}
+            for name, content in read_together(trades, names, self._limit).items():
+                stamp = before[name]
+                if stamp is not None and self._take(batch, name, content):
+                    batch.stamps[name] = stamp
+        return batch
+
+    def keep(self, batch: Batch) -> None:
+        """Remember that all of a batch is durable."""
+        if batch.source == "recent":
+            self._recent, self._recent_mark = batch.content, batch.mark
+        self._known |= batch.stamps
+        for name in batch.stamps:
+            self._broken.forget(name)
+
+    def _take(self, batch: Batch, name: str, content: bytes | Unreadable) -> bool:
+        """Whether the file is done with: read, or settled as invalid."""
+        try:
+            if isinstance(content, Unreadable):
+                raise content
+            batch.add(records.from_file(name, document(content), self._zone))
+        except Unreadable as unusable:
+            mark = mark_of(name, unusable.reason, content)
+            if not self._broken.settled(name, mark):
+                return False
+            if name.startswith("trade_"):
+                batch.faults.append(Fault("trade", unusable.reason, mark))
+        return True
+
+    def recent(self) -> Batch | None:
+        """What `recent_trades.json` says if that is new; None if it is not, or there is no such file.
+
+        Raises:
+            Missing, OSError: it cannot be looked at.
+        """
+        with self._trades() as trades:
+            if trades is None or starts_with(trades, RECENT, self._recent):
+                return None
+            content = read_together(trades, [RECENT], self._limit).get(RECENT)
+        if content is None:
+            return None
+        mark = mark_of(RECENT, "", content)
+        if mark == self._recent_mark:
+            return None
+        return self._recent_rows(content, mark)
+
+    def _recent_rows(self, content: bytes | Unreadable, mark: bytes) -> Batch | None:
+        batch = Batch("recent", mark=mark, content=content if isinstance(content, bytes) else b"")
+        try:
+            if isinstance(content, Unreadable):
+                raise content
+            rows = records.rows_of(document(content))
+        except Unreadable as unusable:
+            batch.faults.append(Fault("recent", unusable.reason, mark))
+            return batch if self._broken.settled(RECENT, mark) else None
+        self._broken.forget(RECENT)
+        for row in rows:
+            try:
+                batch.trades.append(records.from_row(row, self._zone))
+            except Unreadable as unusable:
+                batch.faults.append(
+                    Fault(
+                        "recent",
+                        unusable.reason,
+                        mark_of("row", unusable.reason, repr(row).encode("utf-8", "surrogatepass")),
+                    )
+                )
+        batch.trades = numbered(batch.trades)
+        batch.complete = True
+        return batch
+
+    @contextmanager
+    def _trades(self) -> Iterator[int | None]:
+        """A descriptor of `trades/`, or None while the bank has no such directory."""
+        with ExitStack() as stack:
+            try:
+                root = stack.enter_context(folder(self._path))
+            except (FileNotFoundError, NotADirectoryError):
+                raise Missing("the memory bank is not there") from None
+            try:
+                trades: int | None = stack.enter_context(folder(TRADES, root))
+            except FileNotFoundError:
+                trades = None
+            yield trades
+
+
+def numbered(trades: list[Trade]) -> list[Trade]:
+    """The trades of one file; the second and later of identical rows without a name get keys of their own."""
+    seen: Counter[bytes] = Counter()
+    made = []
+    for trade in trades:
+        if records.has_own_key(trade):
+            made.append(trade)
+            continue
+        count = seen[trade.key]
+        seen[trade.key] += 1
+        made.append(replace(trade, key=trade.key + count.to_bytes(4, "big")) if count else trade)
+    return made
+
+
+def _wanted(name: str) -> bool:
+    return name.endswith(".json") and name != RECENT and not name.startswith((".", "sample_trade_"))
+
+
+def _stamp(trades: int, name: str) -> int | None:
+    try:
+        return hash(Stamp.of(os.stat(name, dir_fd=trades, follow_symlinks=False)))
+    except FileNotFoundError:
+        return None
