@@ -147,7 +147,7 @@ class Board:
         self._own = NOTHING, False
 
     def page(self, form: Format, names: Collection[str] = ()) -> Page:
-        """The exposition of all, or of the families or samples with these names; made once per change."""
+        """The exposition of all, or of the families that have samples with these names; made once per change."""
         now = self._monotonic()
         pieces = [self._own_pieces(), *(state.pieces(now) for state in self.states.values())]
         if names:
@@ -192,8 +192,7 @@ def _same(one: list[_Pieces], other: list[_Pieces]) -> bool:
 
 
 def _named(families: tuple[Family, ...], names: Collection[str]) -> tuple[Family, ...]:
-    chosen = (Family(f.metric, [s for s in f.samples if _asked(f, s[0], names)]) for f in families)
-    return tuple(family for family in chosen if family.samples)
+    return tuple(f for f in families if any(_asked(f, suffix, names) for suffix, _, _ in f.samples))
 
 
 def _asked(family: Family, suffix: str, names: Collection[str]) -> bool:

@@ -70,9 +70,9 @@ def counter(name: str, text: str, *labels: str) -> Metric:
 
 
 def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Metric:
-    """Declare a histogram by its finite upper bounds, ascending, at most 11 (+Inf is the twelfth)."""
-    if len(buckets) > 11 or list(buckets) != sorted(set(buckets)):
-        raise ValueError(f"{name}: at most 11 ascending bounds")
+    """Declare a histogram by its finite upper bounds, positive, ascending, at most 11 (+Inf is the twelfth)."""
+    if len(buckets) > 11 or list(buckets) != sorted(set(buckets)) or not all(0 < b < math.inf for b in buckets):
+        raise ValueError(f"{name}: at most 11 ascending positive bounds")
     return Metric(name, "histogram", text, labels, lasting=True, buckets=buckets)
 
 

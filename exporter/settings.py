@@ -255,7 +255,8 @@ def url(*schemes: str) -> Callable[[str], bool]:
     def valid(value: str) -> bool:
         try:
             parts = urllib.parse.urlsplit(value)
-            return bool(parts.scheme in schemes and parts.hostname and parts.port != 0 and not re.search(r"\s", value))
+            whole = value.isprintable() and not re.search(r"\s", value)
+            return bool(whole and parts.scheme in schemes and parts.hostname and parts.port != 0)
         except ValueError:
             return False
 

@@ -20,7 +20,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
     workers = Workers()
     progress: dict[str, list[tuple[int, int]]] = parts.pop("progress", {})
 
-    def tell(name: str):  # noqa: ANN202
+    def tell(name: str):
         return lambda done, total: progress.setdefault(name, []).append((done, total))
 
     async with Ledger(settings.state) as ledger:

@@ -2,7 +2,6 @@ import random
 import sqlite3
 import time
 from fractions import Fraction
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,7 +27,7 @@ def database() -> sqlite3.Connection:
 
 
 @pytest.fixture
-def db():  # noqa: ANN201
+def db():
     connection = database()
     yield connection
     connection.close()

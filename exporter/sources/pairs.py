@@ -75,9 +75,6 @@ def _rank(symbol: str) -> int:
 def pair_of_tokens(token0: tuple[str, str], token1: tuple[str, str]) -> tuple[str, bool]:
     """The pair of a pool's tokens, each given as (symbol, address), and whether token0 is the quote."""
     ranks = _rank(token0[0]), _rank(token1[0])
-    if ranks[0] != ranks[1]:
-        inverted = ranks[0] > ranks[1]
-    else:
-        inverted = int(token0[1], 16) > int(token1[1], 16)
+    inverted = (ranks[0], int(token0[1], 16)) > (ranks[1], int(token1[1], 16))
     base, quote = (token1, token0) if inverted else (token0, token1)
     return f"{base[0]}/{quote[0]}", inverted

@@ -1,0 +1,62 @@
+"""The machine the bot runs on: processor, memory, load, file systems, network and disks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporter.collector import Collector, Poll, Sources
+from exporter.metrics import Family, counter, gauge
+from exporter.sources.host import Host, HostSample
+
+CPU = gauge("arb_host_cpu_usage_ratio", "Share of all processors' time that was used since the last look.")
+MEMORY_USED = gauge("arb_host_memory_used_bytes", "Memory in use, without what can be freed at once.")
+MEMORY_TOTAL = gauge("arb_host_memory_total_bytes", "Memory there is.")
+SWAP_USED = gauge("arb_host_swap_used_bytes", "Swap space in use.")
+SWAP_TOTAL = gauge("arb_host_swap_total_bytes", "Swap space there is.")
+LOAD = gauge("arb_host_load1", "Load average of the last minute.")
+FREE = gauge("arb_host_filesystem_free_bytes", "Space left to ordinary users.", "mountpoint")
+SIZE = gauge("arb_host_filesystem_size_bytes", "Size of the file system.", "mountpoint")
+RECEIVED = counter("arb_host_network_receive_bytes_total", "Bytes received by all network devices but virtual ones.")
+SENT = counter("arb_host_network_transmit_bytes_total", "Bytes sent by all network devices but virtual ones.")
+READ = counter("arb_host_disk_read_bytes_total", "Bytes read from all disks.")
+WRITTEN = counter("arb_host_disk_written_bytes_total", "Bytes written to all disks.")
+
+
+def render(sample: HostSample) -> Iterator[Family]:
+    """All of it; without devices of a kind their counters are absent."""
+    yield CPU.maybe(sample.cpu_usage_ratio)
+    yield MEMORY_USED(sample.memory_used_bytes)
+    yield MEMORY_TOTAL(sample.memory_total_bytes)
+    yield SWAP_USED(sample.swap_used_bytes)
+    yield SWAP_TOTAL(sample.swap_total_bytes)
+    yield LOAD(sample.load1)
+    yield FREE.each(((system.mountpoint,), system.free_bytes) for system in sample.file_systems)
+    yield SIZE.each(((system.mountpoint,), system.size_bytes) for system in sample.file_systems)
+    received, sent = sample.network or (None, None)
+    read, written = sample.disk or (None, None)
+    yield RECEIVED.maybe(received)
+    yield SENT.maybe(sent)
+    yield READ.maybe(read)
+    yield WRITTEN.maybe(written)
+
+
+def _open(sources: Sources) -> Poll:
+    host, worker = Host(), sources.worker("host")
+
+    async def read() -> HostSample:
+        return await worker.run(host.look)
+
+    return Poll(read, every=1.0)
+
+
+COLLECTOR = Collector(
+    name="host",
+    metrics=(
+        CPU, MEMORY_USED, MEMORY_TOTAL, SWAP_USED, SWAP_TOTAL, LOAD, FREE, SIZE, RECEIVED, SENT, READ, WRITTEN,
+    ),
+    open=_open,
+    render=render,
+    timeout=5.0,
+    max_age=15.0,
+    uses=(),
+)  # fmt: skip

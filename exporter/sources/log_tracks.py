@@ -1,0 +1,243 @@
+"""Which file of a log is which after rotation, copying, truncation and recreation, told by inode and content."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+
+from exporter.sources.log_files import (
+    HEAD,
+    Cursor,
+    Descriptor,
+    Listing,
+    age,
+    begin,
+    copies,
+    holds,
+    identity,
+    open_log,
+    siblings,
+)
+
+_GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """A file of the log; `where` is its path in the listing, None once it was rotated away or deleted."""
+
+    cursor: Cursor
+    mtime_ns: int
+    size: int = 0
+    looked_to: int = 0
+    where: str | None = None
+    descriptor: Descriptor | None = None
+    changed: bool = False
+    grew: float = 0.0
+    _checked: tuple[int, int] | None = None
+    _sought: bool = False
+    _doubted: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody knows where the file is."""
+        return self.where is None and self.descriptor is None
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is more than has been looked at."""
+        return self.size > self.looked_to and not self.lost
+
+    @property
+    def settled(self) -> bool:
+        """Whether its size and time are enough to notice the next change."""
+        return self.where is None or self._checked is not None
+
+    def see(self, status: os.stat_result, now: float) -> None:
+        """Take note of the file's size and times."""
+        if self._doubted:
+            self.looked_to, self._doubted = self.cursor.offset, False
+        if status.st_size != self.size:
+            self.grew = now
+        self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
+
+    def claim(self, path: str, status: os.stat_result, now: float) -> None:
+        """The file is here now."""
+        self.see(status, now)
+        young = time.time_ns() - status.st_mtime_ns < _GRAIN_NS
+        self._checked = None if young else (status.st_size, status.st_mtime_ns)
+        self.where, self._sought = path, False
+        self._name(path, status)
+
+    def keep(self, descriptor: Descriptor, now: float) -> None:
+        """The file has no place in the listing and is known by this descriptor."""
+        self.descriptor, self._sought = descriptor, True
+        status = descriptor.stat()
+        self.see(status, now)
+        self._name(self.cursor.path, status)
+
+    def lose(self) -> None:
+        """What is there is not this file any more."""
+        self.where = self.descriptor = self._checked = None
+
+    def leave(self) -> None:
+        """It has no place in the listing any more; it is held only while it is what it was."""
+        if self.descriptor is not None and not holds(self.descriptor, self.cursor):
+            self.lose()
+        self.where = None
+
+    def doubt(self) -> None:
+        """What was read was not this file: nothing more is read before another look."""
+        self.looked_to, self._checked, self._doubted = self.size, None, True
+        if self.where is None:
+            self.lose()
+
+    def seek(self) -> bool:
+        """Whether to look for it now: once after it was lost."""
+        due, self._sought = self.lost and not self._sought, True
+        return due
+
+    def _name(self, path: str, status: os.stat_result) -> None:
+        known = replace(self.cursor, path=path, device=status.st_dev, inode=status.st_ino)
+        self.changed = self.changed or known != self.cursor
+        self.cursor = known
+
+    def same(self, path: str, status: os.stat_result) -> bool:
+        """Whether the file at this path, by its inode the same, still holds what was read."""
+        if self.where == path and self._checked == (status.st_size, status.st_mtime_ns):
+            return True
+        descriptor = self.descriptor or open_log(path)
+        return descriptor is not None and _is(descriptor.stat(), self.cursor) and holds(descriptor, self.cursor)
+
+    def opened(self) -> Descriptor | None:
+        """The file, unless its path has gone to another one meanwhile."""
+        descriptor = self.descriptor or (None if self.where is None else open_log(self.where))
+        return descriptor if descriptor is not None and _is(descriptor.stat(), self.cursor) else None
+
+
+class Tracks:
+    """All files of one log that are or were there, the newest last."""
+
+    def __init__(self, cursors: list[Cursor]) -> None:
+        self.all = [Track(cursor, cursor.mtime_ns, looked_to=cursor.offset) for cursor in cursors]
+        self._next = 1 + max((cursor.file for cursor in cursors), default=0)
+
+    def settle(self, found: Listing, now: float) -> bool:
+        """Tell which file is which; whether all could be told, for a copy being made needs another look."""
+        free = dict(found)
+        self._recognise(free, now)
+        self._find_again(free, now)
+        rotated = {t.cursor.path for t in self.all if t.where is None and not t.lost}
+        for path in (rotated - found.keys()) | free.keys():
+            self._begin_missed(path, found, now)
+        copied = {path for path, status in free.items() if self._is_copy(path, status)}
+        for path in reversed(free):
+            if path not in copied:
+                self._begin(path, now)
+        return not copied and all(track.settled for track in self.all)
+
+    def _recognise(self, free: Listing, now: float) -> None:
+        """Claim the files whose inode is known and that hold what was read; newer cursors first."""
+        paths = {identity(status): path for path, status in free.items()}
+        for track in sorted(self.all, key=lambda t: (t.descriptor is None, -t.cursor.file)):
+            path = paths.get(track.cursor.identity)
+            if path is None or path not in free:
+                track.leave()
+            elif track.same(path, free[path]):
+                track.claim(path, free.pop(path), now)
+            else:  # truncated or overwritten in place, or recreated with the inode of the deleted one
+                track.lose()
+
+    def _find_again(self, free: Listing, now: float) -> None:
+        """Claim the files that hold what a lost one held: copies, and what was rotated while nobody looked."""
+        lost = [track for track in self.all if track.lost]
+        for path in list(free) if lost else ():
+            descriptor = open_log(path)
+            for track in lost:
+                if descriptor is not None and track.lost and _evident(track, path) and holds(descriptor, track.cursor):
+                    track.claim(path, free.pop(path), now)
+                    break
+        for track in lost:
+            if track.seek() and (descriptor := self._rotated(track.cursor, track)) is not None:
+                track.keep(descriptor, now)
+
+    def _rotated(self, cursor: Cursor, track: Track) -> Descriptor | None:
+        """A lost file among its rotated generations: by its inode if possible, else by its content."""
+        others = self._unclaimed(cursor.path)
+        for path in sorted(others, key=lambda path: not _is(others[path], cursor)):
+            known = _is(others[path], cursor) and (cursor.offset > 0 or age(path, cursor.path) is not None)
+            descriptor = open_log(path) if known or _evident(track, path) else None
+            if descriptor is not None and holds(descriptor, cursor):
+                return descriptor
+        return None
+
+    def _begin_missed(self, path: str, found: Listing, now: float) -> None:
+        """Begin the generations between the last one that is known and what is at its path now, if anything."""
+        before = [track for track in self.all if track.cursor.path == path and track.where is None]
+        if not before:
+            return
+        last = max(before, key=lambda track: track.cursor.file)
+        rank = None if last.lost else _rank(path, last.cursor)
+        for other, status in reversed(self._unclaimed(path).items()):
+            mine = age(other, path)
+            if other in found or mine is None:
+                continue
+            if status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank:
+                self._begin_rotated(other, path, now)
+
+    def _unclaimed(self, path: str) -> Listing:
+        claimed = {track.cursor.identity for track in self.all if not track.lost}
+        return {other: status for other, status in siblings(path).items() if identity(status) not in claimed}
+
+    def _is_copy(self, path: str, status: os.stat_result) -> bool:
+        """Whether a file is, or is about to be, a copy of a live one, which will be truncated afterwards."""
+        live = [t for t in self.all if t.where is not None and age(path, t.where) is not None]
+        return any(status.st_size == 0 or _copied(open_log(path), track) for track in live)
+
+    def _begin(self, path: str, now: float) -> None:
+        if (descriptor := open_log(path)) is not None:
+            self._add(path, descriptor).claim(path, descriptor.stat(), now)
+
+    def _begin_rotated(self, path: str, base: str, now: float) -> None:
+        if (descriptor := open_log(path)) is not None:
+            self._add(base, descriptor).keep(descriptor, now)
+
+    def _add(self, path: str, descriptor: Descriptor) -> Track:
+        status = descriptor.stat()
+        track = Track(begin(self._next, path, status), status.st_mtime_ns, changed=True)
+        self._next += 1
+        self.all.append(track)
+        return track
+
+    def forget(self, most: int) -> list[int]:
+        """Drop lost files whose inode has a new owner, and the oldest lost ones over `most`; their numbers."""
+        owned = {track.cursor.identity for track in self.all if not track.lost}
+        lost = sorted((t for t in self.all if t.lost), key=lambda t: t.mtime_ns)
+        surplus = max(len(self.all) - most, 0)
+        gone = [t for i, t in enumerate(lost) if i < surplus or t.cursor.identity in owned]
+        self.all = [track for track in self.all if track not in gone]
+        return [track.cursor.file for track in gone]
+
+
+def _is(status: os.stat_result, cursor: Cursor) -> bool:
+    return identity(status) == cursor.identity
+
+
+def _rank(path: str, cursor: Cursor) -> tuple[str, int, str] | None:
+    """Which of a path's generations the file is."""
+    return next((age(other, path) for other, status in siblings(path).items() if _is(status, cursor)), None)
+
+
+def _evident(track: Track, path: str) -> bool:
+    """Whether equal content is proof enough: short beginnings can be equal by chance, unless the name says it too."""
+    offset = track.cursor.offset
+    return offset >= HEAD or (offset > 0 and age(path, track.cursor.path) is not None)
+
+
+def _copied(copy: Descriptor | None, track: Track) -> bool:
+    live = track.opened()
+    if copy is None or live is None:
+        return False
+    whole = track.cursor.offset > 0 and holds(copy, track.cursor)
+    return whole or (copy.stat().st_size <= live.stat().st_size and copies(copy, live))

@@ -1,0 +1,201 @@
+"""Who may ask: the web configuration of exporter-toolkit, users with bcrypt hashes, and their roles."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import os
+import re
+import ssl
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import bcrypt
+
+from exporter import settings as s
+from exporter import yaml12
+from exporter.log import Plain
+from exporter.settings import Reader, setting
+from exporter.yaml12 import Problem
+
+DEFAULT_ROLES: Final = ("scrape", "read", "live")
+BCRYPT: Final = re.compile(r"\$2[abxy]\$(?:0[4-9]|1[0-5])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+"""A hash that bcrypt can read, of a cost that is answered within a second or two."""
+_HEADERS: Final = (
+    "Content-Security-Policy",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "X-XSS-Protection",
+)
+"""As in exporter-toolkit: others, such as Content-Length, would break what is served."""
+_CLIENT_AUTH: Final = {
+    "NoClientCert": ssl.CERT_NONE,
+    "RequestClientCert": ssl.CERT_OPTIONAL,
+    "RequireAnyClientCert": ssl.CERT_REQUIRED,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_REMEMBERED: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """`tls_server_config`."""
+
+    cert_file: Path = setting(s.path, "certificate chain in PEM")
+    key_file: Path = setting(s.path, "its key in PEM")
+    client_auth_type: str = setting(s.choice(*_CLIENT_AUTH), "client certificates", default="NoClientCert")
+    client_ca_file: Path | None = setting(s.path, "authorities of client certificates", default=None)
+    min_version: str = setting(s.choice(*_VERSIONS), "oldest TLS version", default="TLS12")
+    max_version: str = setting(s.choice(*_VERSIONS), "newest TLS version", default="TLS13")
+
+    def context(self) -> ssl.SSLContext:
+        """The server's TLS context.
+
+        Raises:
+            OSError: a file cannot be read or does not hold what it should (`ssl.SSLError`).
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = _VERSIONS[self.min_version]
+        context.maximum_version = _VERSIONS[self.max_version]
+        context.load_cert_chain(self.cert_file, self.key_file, password="")  # never ask at a terminal
+        if self.client_ca_file is not None:
+            context.load_verify_locations(self.client_ca_file)
+        context.verify_mode = _CLIENT_AUTH[self.client_auth_type]
+        return context
+
+
+def _check_tls(tls: Tls) -> str | None:
+    if tls.min_version > tls.max_version:
+        return "min_version must not be newer than max_version"
+    if (tls.client_ca_file is None) != (_CLIENT_AUTH[tls.client_auth_type] is ssl.CERT_NONE):
+        return "needs client_ca_file and a client_auth_type that asks for certificates together"
+    try:
+        tls.context()
+    except OSError:
+        return "its files cannot be read, or do not hold a certificate and its key"
+    return None
+
+
+def _check_headers(server: HttpServer) -> None:
+    for name in server.headers:
+        if name not in _HEADERS:
+            raise s.Bad(f"must be one of {', '.join(_HEADERS)}", at=f"http_server_config.headers.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpServer:
+    """`http_server_config`: accepted, though only HTTP/1.1 is spoken."""
+
+    http2: bool = setting(s.boolean, "accepted and without effect", default=True)
+    headers: Mapping[str, str] = setting(
+        s.mapping(s.text("a header value", re.compile(r"[ -~]{0,1000}"))), "headers added", default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """The web configuration file."""
+
+    tls_server_config: Tls | None = setting(s.record(Tls, _check_tls), "TLS", default=None)
+    http_server_config: HttpServer = setting(s.record(HttpServer, _check_headers), "HTTP", default_factory=HttpServer)
+    basic_auth_users: Mapping[str, str] = setting(
+        s.mapping(s.text("a bcrypt hash of a cost from 4 to 15", BCRYPT)),
+        "users and bcrypt hashes",
+        default_factory=dict,
+    )
+
+
+def load(file: Path) -> tuple[WebConfig | None, list[Problem]]:
+    """A web configuration, or what is wrong with it."""
+    try:
+        text = s.read_small(file).decode("utf-8")
+    except OSError as error:
+        return None, [Problem("--web.config.file", f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError:
+        return None, [Problem("--web.config.file", "is not UTF-8 text")]
+    tree, problems = yaml12.parse(text)
+    # Hashes hold dollar signs but no ${...}; variables are expanded as everywhere.
+    reader = Reader(file.absolute().parent, os.environ, problems)
+    found = reader.read(s.record(WebConfig), tree, "") if tree is not None else None
+    problems = [Problem(p.path or "--web.config.file", p.message) for p in problems]
+    return (None if problems else found), problems
+
+
+class Refused(Plain):
+    """A request without the right to be answered; `status` is 401 or 403."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Access:
+    """Checks credentials against the users and their roles; bcrypt runs in threads and its answers are remembered."""
+
+    users: Mapping[str, str]
+    roles: Mapping[str, tuple[str, ...]]
+    _known: OrderedDict[bytes, bool] = field(default_factory=OrderedDict)
+    _salt: bytes = field(default_factory=lambda: os.urandom(32))
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    async def check(self, authorization: str | None, role: str) -> None:
+        """Let a request pass.
+
+        Raises:
+            Refused: the credentials are missing or wrong (401), or the user lacks the role (403).
+        """
+        if not self.users:
+            return
+        user, password = _credentials(authorization)
+        if not await self._matches(user, password):
+            raise Refused(401, "credentials are missing or wrong")
+        if role not in self.roles.get(user, DEFAULT_ROLES):
+            raise Refused(403, f"this user does not have the role {role}")
+
+    async def _matches(self, user: str, password: bytes) -> bool:
+        mark = hmac.digest(self._salt, user.encode() + b"\0" + password, hashlib.sha256)
+        if mark in self._known:
+            self._known.move_to_end(mark)  # whoever asks often stays known, however many guess
+        else:
+            async with self._turns:
+                # An unknown user takes as long as a known one, so that names cannot be found out.
+                expected = self.users.get(user) or next(iter(self.users.values()))
+                matches = await asyncio.to_thread(bcrypt.checkpw, password[:72], expected.encode())
+            self._known[mark] = matches and user in self.users
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return self._known[mark]
+
+
+def _credentials(authorization: str | None) -> tuple[str, bytes]:
+    scheme, _, coded = (authorization or "").partition(" ")
+    try:
+        if scheme.lower() != "basic" or len(coded) > 1024:
+            raise ValueError
+        user, colon, password = base64.b64decode(coded.strip(), validate=True).partition(b":")
+        if not colon or b"\0" in password:
+            raise ValueError
+        return user.decode("utf-8"), password
+    except (ValueError, binascii.Error):
+        raise Refused(401, "credentials are missing or wrong") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
