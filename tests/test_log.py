@@ -129,13 +129,14 @@ secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@given(secret=secrets, around=st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
-def test_a_secret_in_any_encoding_does_not_leave(encoding: str, secret: str, around: str) -> None:
+@given(secret=secrets)
+def test_a_secret_in_any_encoding_does_not_leave(encoding: str, secret: str) -> None:
     scrubber = Scrubber()
     scrubber.learn([secret])
-    coded = ENCODINGS[encoding](secret).rstrip("=")
-    shown = scrubber(f"{around} {coded} {around}")
-    assert coded not in shown.replace(around, "") or coded in around
+    coded = ENCODINGS[encoding](secret)
+    for around in ("{}", "({})", "http://h/{}/x", "a={}&b", "\n{}\n"):
+        shown = scrubber(around.format(coded))
+        assert coded.rstrip("=" if encoding.startswith("base64") else "") not in shown
 
 
 URL = "https://user:p4ssw0rd-x@node.example.org:8545/v2/KEY-abcdefgh?apikey=QUERY-12345&n=1"

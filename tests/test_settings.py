@@ -147,8 +147,8 @@ def test_small_files_are_small_and_regular(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tree", [[], {}, [{}]], ids=repr)
 @pytest.mark.parametrize(
     "parser",
-    [s.name, s.path, s.timezone, s.boolean, s.origin, s.secret_file, s.integer(0, 1), s.choice("a"), s.plain_url("http"),
-     s.secret_url("http"), s.either(s.boolean, s.name, "either")],
+    [s.name, s.path, s.timezone, s.boolean, s.origin, s.secret_file, s.integer(0, 1), s.choice("a"),
+     s.plain_url("http"), s.secret_url("http"), s.either(s.boolean, s.name, "either")],
 )  # fmt: skip
 def test_a_list_or_mapping_is_no_single_value(parser: s.Parse, tree: Tree) -> None:
     reader = Reader(Path(), {})

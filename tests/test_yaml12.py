@@ -1,6 +1,8 @@
 """YAML with the meaning of version 1.2, and every trap refused with its place."""
 
 import time
+from itertools import pairwise
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import given
@@ -165,8 +167,7 @@ def test_a_document_is_its_tree(text: str) -> None:
     [
         "[" * 100_000,
         "{a: " * 30_000,
-        "a: &a [x,x]\n"
-        + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)},*{chr(97 + i)}]\n" for i in range(24)),
+        "a: &a [x,x]\n" + "".join(f"{b}: &{b} [*{a},*{a}]\n" for a, b in pairwise(ascii_lowercase)),
     ],
     ids=["brackets", "braces", "laughs"],
 )

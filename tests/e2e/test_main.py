@@ -15,7 +15,7 @@ from web3 import Web3
 
 from demo import observers
 from demo.world import World
-from tests.running import Running, Samples, eventually, free_port, running
+from tests.running import Running, Samples, eventually, free_port
 
 PAIR_ABI = [
     {"name": "getReserves", "type": "function", "stateMutability": "view", "inputs": [],
@@ -76,15 +76,16 @@ async def test_the_main_job(world: World, tmp_path: Path) -> None:
     await world.start_bot()
     await world.start_traders()
     await world.move_price("sushiswap", "WETH/USDC", 1.02)
-    # A thread, so that blocks go on being made while the exporter starts.
-    exporter = await asyncio.to_thread(lambda: running(settings, tmp_path).__enter__())
+    exporter = Running(settings, tmp_path)
     try:
+        await asyncio.to_thread(exporter.until_up)  # in a thread: blocks go on being made on the loop
         prometheus = await start_prometheus(world, exporter.port)
         await traded(world, least=3)
         await world.stop("traders")
         await world.stop("bot")
         await asyncio.sleep(1.5)
         world.producing.clear()
+        await asyncio.sleep(1)  # a block may be in the making
         samples = await settled(world, exporter)
         w3 = world.web3()
         check_trades(world, w3, samples)
@@ -96,8 +97,8 @@ async def test_the_main_job(world: World, tmp_path: Path) -> None:
         check_text(exporter)
         assert json.loads(exporter.get("/readyz"))["ready"] is True
     finally:
-        if exporter.process.poll() is None:
-            assert exporter.stop() == 0
+        ended = exporter.stop() if exporter.process.poll() is None else None
+    assert ended == 0
     log = exporter.stderr.read_text()
     assert "Traceback" not in log
     assert world.rpc_url not in log
@@ -117,14 +118,20 @@ async def settled(world: World, exporter: Running) -> Samples:
     """Figures after the exporter has seen the last block and the last file."""
     head = await asyncio.to_thread(lambda: world.web3().eth.block_number)
     written = observers.written_counts(world.bank)
+    last: list[list[float]] = []
 
     def done() -> bool:
         now = exporter.samples()
         outcomes = "arb_bot_trades_by_outcome_total"
-        counted = [summed(now, outcomes, source="memory_bank", outcome=o) for o in ("success", "failed")]
-        return counted == [written.success, written.failed] and summed(now, "arb_chain_head_block") == head
+        found = [summed(now, outcomes, source="memory_bank", outcome=o) for o in ("success", "failed")]
+        found.append(summed(now, "arb_chain_head_block"))
+        last[:] = [found, [written.success, written.failed, head]]
+        return last[0] == last[1]
 
-    await eventually(done, 30)
+    try:
+        await eventually(done, 30)
+    except AssertionError:
+        raise AssertionError(f"shown {last[0]}, expected {last[1]}: {exporter.stderr.read_text()[-1000:]}") from None
     await asyncio.sleep(3)
     return exporter.samples()
 

@@ -4,12 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
+from fractions import Fraction
+
 from exporter.books import Books, RouteTotal, SourceTotal
-from exporter.collectors import exporter, memory_bank, opportunities, trades
+from exporter.collectors import (
+    chain,
+    exporter,
+    gas,
+    logs,
+    memory_bank,
+    opportunities,
+    prices,
+    process,
+    rpc,
+    storage,
+    trades,
+    wallet,
+)
+from exporter.metrics import Distribution
 from exporter.sources.bank_documents import Document
-from exporter.sources.storage import Survey
+from exporter.sources.contracts import PoolFacts, Token
+from exporter.sources.host import FileSystem, HostSample
+from exporter.sources.pools import Reserves, Venue
+from exporter.sources.process import ProcessSample
+from exporter.sources.rpc import BOUNDS
+from exporter.sources.storage import Backups, Survey
 
 ROUTE = ("WETH/USDC", "aerodrome", "baseswap")
+WETH = Token("0x4200000000000000000000000000000000000006", "WETH", 18)
+USDC = Token("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913", "USDC", 6)
+
+
+def pool(dex: str, weth: int, usdc: int) -> prices.PoolState:
+    """A pool of WETH and USDC with these whole amounts."""
+    facts = PoolFacts("0x" + dex[0].encode().hex() * 20, "uniswap_v2", WETH, USDC, 3000)
+    venue = Venue(f"{dex}-3000", dex, facts, "WETH/USDC", inverted=False)
+    return prices.PoolState(venue, Reserves(weth * 10**18, usdc * 10**6), Fraction(usdc, weth), 1_749_999_998.0, 7)
+
+
+def durations(*seconds: float) -> Distribution:
+    """A histogram of these."""
+    made = Distribution(BOUNDS)
+    for value in seconds:
+        made.observe(value)
+    return made
+
 
 EXAMPLES: dict[str, Any] = {
     "exporter": exporter.Snapshot(
@@ -42,5 +81,40 @@ EXAMPLES: dict[str, Any] = {
         1,
         (Document("state", "market_state", True, 1_744_749_809.0), Document("metrics", "performance", False, 1.7e9)),
         {("trade", "json"): 2},
+    ),
+    "logs": logs.Snapshot(
+        "default",
+        (
+            logs.LogState(
+                "arbitrage", True, 1_749_999_999.0, 120_000,
+                {"debug": 0, "info": 900, "warning": 7, "error": 3, "critical": 0, "other": 0}, {"ValueError": 2},
+            ),
+        ),
+    ),
+    "process": process.Snapshot("default", ProcessSample(88_080_384, 31.25, 14, 9, 1_749_900_000.0)),
+    "storage": storage.Snapshot(
+        (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False), 12.5, Backups(3, 1_749_949_999.0)),
+         storage.StoreState("analytics", None)),
+    ),
+    "rpc": rpc.Snapshot(
+        (
+            rpc.EndpointState("primary", True, True, {("eth_call", "ok"): 1200, ("eth_call", "timeout"): 1},
+                              durations(0.0009, 0.003, 0.004, 5.0)),
+            rpc.EndpointState("public", False, False, {}, durations()),
+        )
+    ),
+    "chain": chain.Snapshot(30_000_000, 1_749_999_999, 29_999_400, 2.0),
+    "gas": gas.Snapshot(4_459_095, 3_905_342, 0.3125, {10: 1000, 50: 1_250_913, 90: 2_000_000}, 3 * 10**9, 10**9),
+    "wallet": wallet.Snapshot(
+        (wallet.WalletState("trader", 1.25, 42, 1, (("WETH", 0.5), ("USDC", 1500.25))),
+         wallet.WalletState("spare", None, None, None, ())),
+    ),
+    "prices": prices.Snapshot(
+        (pool("aerodrome", 200, 600_000), pool("baseswap", 100, 303_000)),
+        {("aerodrome", "aerodrome-3000"): True, ("baseswap", "baseswap-3000"): True, ("uniswap", "uniswap-500"): False},
+    ),
+    "host": HostSample(
+        0.125, 8_589_934_592, 25_769_803_776, 0, 1_073_741_824, 0.75,
+        (FileSystem("/", 270_000_000_000, 90_000_000_000),), (5_000_000, 7_000_000), (1_000_000, 2_000_000),
     ),
 }  # fmt: skip

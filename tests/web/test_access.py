@@ -194,7 +194,8 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_a_good_web_configuration_is_read(pem: Path) -> None:
     (pem / "web.yml").write_text(
-        f"{USERS}\n{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem, min_version: TLS13}}\n"
+        f"{USERS}\n{TLS}, client_auth_type: RequireAndVerifyClientCert, client_ca_file: cert.pem"
+        ", min_version: TLS13}\n"
         "http_server_config: {http2: false, headers: {Strict-Transport-Security: max-age=1}}\n"
     )
     found, problems = load(pem / "web.yml")

@@ -1,4 +1,4 @@
-"""Every route over a real socket: right and wrong requests, encodings, hosts, users, TLS, and what is no HTTP at all."""
+"""Every route over a real socket: right and wrong requests, encodings, hosts, users, TLS, and what is no HTTP."""
 
 import asyncio
 import gzip
@@ -22,6 +22,9 @@ from exporter.web.server import ROUTES, SECURITY, Runner, Site, application
 from tests.web.test_access import HASH, basic, pem
 
 __all__ = ["pem"]
+
+
+CLOSE = b"Host: localhost\r\nConnection: close\r\n"
 
 
 def board() -> Board:
@@ -310,13 +313,13 @@ MALFORMED: dict[str, bytes] = {
     "header with a space": b"GET / HTTP/1.1\r\nHost: localhost\r\nEVIL : x\r\n\r\n",
     "NUL in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: EVIL\x00\r\n\r\n",
     "two lengths": b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2EVIL\r\n\r\nx",
-    "length and chunks": b"POST / HTTP/1.1\r\nHost: EVIL\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "odd length": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: EVIL\r\n\r\n",
     "long line": b"GET /" + b"EVIL" * 5_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "long header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"EVIL" * 5_000 + b"\r\n\r\n",
     "many headers": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: EVIL\r\n" * 1_000 + b"\r\n",
-    "unknown expectation": f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: {EVIL}\r\n\r\n".encode(),
-    "unknown expectation of nothing": b"GET /EVIL HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: EVIL\r\n\r\n",
+    "unknown expectation": b"GET /metrics HTTP/1.1\r\n" + CLOSE + b"Expect: <EVIL>\r\n\r\n",
+    "unknown expectation of nothing": b"GET /EVIL HTTP/1.1\r\n" + CLOSE + b"Expect: EVIL\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 }
 
