@@ -1,6 +1,6 @@
 """Text of all series, made by client_python and by us, side by side.
 
-    python -m benchmarks.exposition
+python -m benchmarks.exposition
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long the first read of a large bank takes, and what scrapes notice of it.
 
-    python -m benchmarks.first_read [--trades 10000]
+python -m benchmarks.first_read [--trades 10000]
 """
 
 from __future__ import annotations

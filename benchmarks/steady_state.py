@@ -1,6 +1,6 @@
 """What the exporter costs while it runs: memory, processor, scrape latency and the processor time of one scrape.
 
-    python -m benchmarks.steady_state --url http://127.0.0.1:10453 --pid PID     # of a running demo, or any other
+python -m benchmarks.steady_state --url http://127.0.0.1:10453 --pid PID     # of a running demo, or any other
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ async def _measure(process: psutil.Process, options: argparse.Namespace) -> None
 
 async def _storm(session: aiohttp.ClientSession, process: psutil.Process, options: argparse.Namespace) -> None:
     cpu, began = _cpu(process), time.monotonic()
-    times = [t for part in await asyncio.gather(*(_client(session, options) for _ in range(options.clients))) for t in part]
+    times = [
+        t for part in await asyncio.gather(*(_client(session, options) for _ in range(options.clients))) for t in part
+    ]
     used, took = _cpu(process) - cpu, time.monotonic() - began
     cuts = statistics.quantiles(times, n=100)
     print(f"{options.clients} clients at once, {len(times)} scrapes in {took:.1f} s:")

@@ -218,7 +218,7 @@ async def follow(board: Board, collector: Collector, stream: Stream) -> None:
                 while await _once(board, collector, snapshots.__anext__):
                     wait = RETRY_FIRST
         except Exception as error:
-            board.fail(collector.name, error, 0.0)
+            _mark(board, collector, error, 0.0)
         await asyncio.sleep(wait)
         wait = min(wait * 2, RETRY_LAST)
 
@@ -232,8 +232,13 @@ async def _once(board: Board, collector: Collector, read: Callable[[], Awaitable
         duration = time.perf_counter() - started
         board.publish(collector, snapshot, duration)
     except Exception as error:
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise asyncio.CancelledError from error  # an error while cleaning up does not undo the cancellation
-        board.fail(collector.name, error, time.perf_counter() - started)
+        _mark(board, collector, error, time.perf_counter() - started)
         return False
     return True
+
+
+def _mark(board: Board, collector: Collector, error: Exception, duration: float) -> None:
+    """Note a failure; but what a cancelled task raises while it cleans up does not undo its cancellation."""
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+    board.fail(collector.name, error, duration)

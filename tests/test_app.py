@@ -97,7 +97,9 @@ async def started(settings: Settings, **changes: Any) -> AsyncIterator[Started]:
                     break
                 except OSError:
                     await asyncio.sleep(0.01)
+        assert not task.done(), task
         yield made
+        assert not task.done(), task
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(task, 20)
     finally:

@@ -447,6 +447,24 @@ async def test_cancellation_passes_even_if_cleaning_up_raises(board: Board) -> N
     assert board.states["x"].success is None
 
 
+async def test_cancellation_passes_even_while_a_stream_is_closed(board: Board) -> None:
+    closing = asyncio.Event()
+
+    async def stream() -> AsyncGenerator[Any]:
+        try:
+            yield {"raises": 1}
+        finally:
+            closing.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise OSError(5, "while closing")
+
+    async with Task(follow(board, collector(), stream)):
+        await asyncio.wait_for(closing.wait(), 20)
+    assert board.states["x"].error == "ValueError"
+
+
 def test_errors_are_described_in_safe_words(board: Board) -> None:
     board.fail("x", log.Plain("our own words at https://key@host/"), 0.1)
     assert board.states["x"].error == "our own words at <url>"

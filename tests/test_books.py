@@ -149,7 +149,9 @@ class Ledgered(RuleBasedStateMachine):
 
     @rule(lost=st.booleans())
     def read(self, lost: bool) -> None:
-        raw = [records.from_file("trade_1743976596.json", document(bank.json.dumps(f).encode()), UTC) for f in self.files]
+        raw = [
+            records.from_file("trade_1743976596.json", document(bank.json.dumps(f).encode()), UTC) for f in self.files
+        ]
         rows = numbered([records.from_row(document(bank.json.dumps(r).encode()), UTC) for r in self.rows])
         self.db.execute("BEGIN")
         put(self.db, Batch("memory_bank", trades=[t for t in raw if isinstance(t, Trade)], complete=True))

@@ -23,7 +23,9 @@ def test_every_declared_metric_is_in_the_golden_exposition() -> None:
 def test_promtool_has_nothing_to_say() -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is part of Debian's package prometheus; `make test` installs it when root"
-    checked = subprocess.run([promtool, "check", "metrics"], input=golden.exposition(), capture_output=True, check=False)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=golden.exposition(), capture_output=True, check=False
+    )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 

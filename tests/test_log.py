@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from exporter import log
@@ -129,6 +130,7 @@ secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@hypothesis_settings(max_examples=40)
 @given(secret=secrets)
 def test_a_secret_in_any_encoding_does_not_leave(encoding: str, secret: str) -> None:
     scrubber = Scrubber()

@@ -1,7 +1,7 @@
 """Writes what is generated from the metrics: the golden exposition and docs/metrics.md.
 
-    python -m tools.golden            # both files
-    python -m tools.golden --check    # exit 1 if a committed file is not current
+python -m tools.golden            # both files
+python -m tools.golden --check    # exit 1 if a committed file is not current
 """
 
 from __future__ import annotations

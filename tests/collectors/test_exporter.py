@@ -20,7 +20,9 @@ async def test_the_exporter_shows_itself(tmp_path: Path) -> None:
     assert snapshot.open_fds > 3
     assert snapshot.resident_bytes > 1 << 20
     assert 0 <= snapshot.loop_lag_seconds < 5
-    assert {k for k in found if k.startswith("arb_ledger_rows")} == {f'arb_ledger_rows{{table="{t}"}}' for t in ledger.TABLES}
+    assert {k for k in found if k.startswith("arb_ledger_rows")} == {
+        f'arb_ledger_rows{{table="{t}"}}' for t in ledger.TABLES
+    }
     assert found["arb_ledger_degraded"] == 0
     info = next(k for k in found if k.startswith("arb_exporter_build_info"))
     assert exporter.installed("web3") in info

@@ -51,7 +51,10 @@ async def ask(prometheus: str, query: str) -> list[dict[str, Any]]:
 async def start_prometheus(world: World, port: int) -> str:
     """A real Prometheus that scrapes every second, with the shipped configuration otherwise."""
     shipped = yaml.safe_load((Path(__file__).parents[2] / "prometheus.yml").read_text())
-    job = shipped["scrape_configs"][0] | {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}], "scrape_interval": "1s"}
+    job = shipped["scrape_configs"][0] | {
+        "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+        "scrape_interval": "1s",
+    }
     job.pop("scrape_timeout", None)
     file = world.directory / "prometheus.yml"
     file.write_text(yaml.safe_dump({"scrape_configs": [job | {"scrape_timeout": "1s"}]}))

@@ -69,7 +69,11 @@ def test_a_document_ends_at_its_padding() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**60), 10**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**60), 10**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -156,7 +160,9 @@ def test_a_file_without_permission_costs_only_itself(tmp_path: Path, monkeypatch
     assert (found["a"].reason, found["b"]) == ("unreadable", b"2")
 
 
-def test_no_descriptors_is_an_error_of_the_reader_not_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_descriptors_is_an_error_of_the_reader_not_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a").write_text("1")
 
     def refuse(*_: object, **__: object) -> int:
@@ -216,7 +222,15 @@ def test_a_file_that_never_rests_is_torn(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("content", "same"),
-    [(b"abc", True), (b"abc\0\0", True), (b"abc\n", True), (b"abcd", False), (b"ab", False), (b"abc\0d", False), (b"", False)],
+    [
+        (b"abc", True),
+        (b"abc\0\0", True),
+        (b"abc\n", True),
+        (b"abcd", False),
+        (b"ab", False),
+        (b"abc\0d", False),
+        (b"", False),
+    ],
 )
 def test_a_cheap_look_sees_whether_a_file_still_begins_alike(tmp_path: Path, content: bytes, same: bool) -> None:
     (tmp_path / "f").write_bytes(content)

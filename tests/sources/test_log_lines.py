@@ -1,4 +1,4 @@
-"""Any chunking gives the same counts, whatever the bytes; records, levels and exceptions are told as their writers meant."""
+"""Any chunking gives the same counts, whatever the bytes; records and exceptions are told as their writers meant."""
 
 import random
 from collections import Counter
@@ -70,8 +70,9 @@ def test_formats(line: str, level: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "   ", "continued", "INFO without colon", "WETH: 3003", "2025-04-06", "  2025-04-06 17:56:36,565 - a - INFO - x",
-     "x" * 300_000, "\x0b\x0c\x1c\x85\u2028INFO: x", "12025-04-06 17:56:36,565 - bot - INFO - x"],
+    ["", "   ", "continued", "INFO without colon", "WETH: 3003", "2025-04-06",
+     "  2025-04-06 17:56:36,565 - a - INFO - x", "x" * 300_000,
+     "\x0b\x0c\x1c\x85\u2028INFO: x", "12025-04-06 17:56:36,565 - bot - INFO - x"],
 )  # fmt: skip
 def test_continuation_lines_belong_to_their_record(line: str) -> None:
     assert levels(HEAD.format("INFO") + "first\n" + line + "\n" + line + "\n") == {"info": 1}
@@ -152,9 +153,9 @@ def test_a_line_without_end_takes_no_memory_and_is_counted_when_it_ends() -> Non
 
 
 WORDS = st.sampled_from(
-    [b"\n", b"\n", b"\r\n", b"\0", b" ", b"  ", b"  | ", b": ", b"x", b"\xff", "\u20ac".encode(), b"\x1b[0m", b"ValueError", b"a.KeyError: 1",
-     b"Traceback (most recent call last):", b"2025-04-06 17:56:36,565", b" - bot - ", b"INFO", b" - INFO - ", b" [ERROR] ",
-     b"WARNING:  ", b"2025-04-06 17:56:36,565 - bot - CRITICAL - ", b"y" * 150]
+    [b"\n", b"\n", b"\r\n", b"\0", b" ", b"  ", b"  | ", b": ", b"x", b"\xff", "\u20ac".encode(), b"\x1b[0m",
+     b"ValueError", b"a.KeyError: 1", b"Traceback (most recent call last):", b"2025-04-06 17:56:36,565", b" - bot - ",
+     b"INFO", b" - INFO - ", b" [ERROR] ", b"WARNING:  ", b"2025-04-06 17:56:36,565 - bot - CRITICAL - ", b"y" * 150]
 )  # fmt: skip
 TEXTS = st.lists(WORDS | st.binary(max_size=4), max_size=60).map(b"".join)
 

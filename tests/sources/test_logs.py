@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from exporter.sources import log_files, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
@@ -36,8 +36,12 @@ class Reader:
         self.tail = Tail(self.pattern, cursors, lambda: self.now)
 
     def poll(self) -> int:
-        """Read all there is; the number of records so far."""
+        """Look, and read all there is; the number of records so far."""
         self.tail.look()
+        return self.read()
+
+    def read(self) -> int:
+        """Read all that was seen."""
         while self.tail.behind:
             taken = self.tail.take()
             self.stored |= {cursor.file: cursor.dump() for cursor in taken.cursors}
@@ -188,3 +192,388 @@ for machine in (Rotations, GlobbedRotations):
     machine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestRotations = Rotations.TestCase
 TestGlobbedRotations = GlobbedRotations.TestCase
+
+
+def test_a_file_rotated_and_packed_at_once_is_read_to_its_end(log: Log, reader: Reader) -> None:
+    log.append(3)
+    assert reader.poll() == 3
+    log.append(4)
+    log.rename()
+    packed = Path(f"{log.path}.1")
+    Path(f"{packed}.gz").write_bytes(gzip.compress(packed.read_bytes()))
+    packed.unlink()
+    log.append(2)
+    assert reader.poll() == 9
+
+
+def test_two_rotations_between_looks_and_more_while_stopped(log: Log, reader: Reader) -> None:
+    log.append(3)
+    reader.poll()
+    for _ in range(2):
+        log.append(5)
+        log.rename()
+    log.append(1)
+    assert reader.poll() == log.whole == 14
+    for _ in range(4):
+        log.append(5)
+        log.rename()
+    reader.restart()
+    assert reader.poll() == log.whole == 34
+
+
+@pytest.mark.parametrize("form", [".2025-04-{:02d}", "-202504{:02d}", ".2025-04-{:02d}_00-00"])
+def test_generations_named_by_date(log: Log, reader: Reader, form: str) -> None:
+    log.append(1)
+    log.path.rename(f"{log.path}{form.format(1)}")  # history from before the first look stays uncounted
+    log.path.write_bytes(b"")
+    log.append(2)
+    assert reader.poll() == 2
+    for day in (2, 3, 4):
+        log.append(3)
+        log.path.rename(f"{log.path}{form.format(day)}")
+    log.append(1)
+    reader.restart()
+    assert reader.poll() == log.whole - 1
+
+
+def test_the_last_known_generation_is_gone_and_newer_ones_are_there(log: Log, reader: Reader) -> None:
+    log.append(1)
+    Path(f"{log.path}.9").write_bytes(b"2025-04-06 17:56:36 [INFO] older\n")
+    os.utime(f"{log.path}.9", (1, 1))
+    reader.poll()
+    log.rename()
+    reader.restart()
+    Path(f"{log.path}.1").unlink()
+    log.append(5)
+    os.utime(log.path, (4e9, 4e9))
+    log.rename()
+    log.append(2)
+    assert reader.poll() == 8
+
+
+def test_the_old_file_is_read_while_its_writer_keeps_it_and_let_go_afterwards(log: Log, reader: Reader) -> None:
+    log.append(1)
+    reader.poll()
+    with log.path.open("ab") as writer:
+        log.path.rename(log.path.with_name("elsewhere"))
+        for expected in (2, 3):
+            writer.write(b"2025-04-06 17:56:36 [INFO] late\n")
+            writer.flush()
+            reader.now += 1000
+            assert reader.poll() == expected
+        log.path.write_bytes(b"2025-04-06 17:56:36 [INFO] new\n")
+        assert reader.poll() == 4
+        assert len(descriptors(log.path.parent)) == 3
+        reader.now += logs.LINGER
+        reader.poll()
+        assert len(descriptors(log.path.parent)) == 2
+
+
+def descriptors(folder: Path) -> list[str]:
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(link.readlink()))
+        except FileNotFoundError:
+            continue
+    return [path for path in found if path.startswith(str(folder))]
+
+
+def test_a_deleted_file_does_not_keep_its_space_for_ever(log: Log, reader: Reader) -> None:
+    log.append(1)
+    reader.poll()
+    log.path.unlink()
+    reader.poll()
+    assert len(descriptors(log.path.parent)) == 1
+    assert not reader.tail.present
+    assert reader.tail.last_write is not None
+    reader.now += logs.LINGER
+    reader.poll()
+    assert descriptors(log.path.parent) == []
+    log.path.write_bytes(b"2025-04-06 17:56:36 [INFO] new\n")
+    assert reader.poll() == 2
+
+
+def test_recreated_with_the_same_inode_while_stopped(log: Log, reader: Reader) -> None:
+    for size in (1, 3, 40):  # smaller, and larger, than what was read
+        log.append(10)
+        wanted = reader.poll() + size
+        inode = log.path.stat().st_ino
+        reader.restart()
+        log.truncate()
+        log.append(size)
+        assert log.path.stat().st_ino == inode
+        assert reader.poll() == wanted
+        assert len(reader.stored) == 1
+
+
+def test_rewritten_in_place_with_the_same_size_and_within_the_clocks_grain(log: Log, reader: Reader) -> None:
+    for number in range(20):
+        log.path.write_bytes(f"2025-04-06 17:56:{number:02d} [INFO] x\n".encode())
+        assert reader.poll() == number + 1
+
+
+def test_a_directory_that_goes_away_and_comes_back_is_not_read_again(log: Log, reader: Reader) -> None:
+    log.append(5)
+    assert reader.poll() == 5
+    folder = log.path.parent
+    away = folder.with_name("away")
+    for between in (lambda: None, reader.restart):
+        folder.rename(away)
+        between()
+        assert (reader.poll(), reader.tail.present) == (5, False)
+        away.rename(folder)
+        between()
+        assert (reader.poll(), reader.tail.present) == (5, True)
+
+
+def test_a_restored_copy_is_not_read_again(log: Log, reader: Reader) -> None:
+    log.append(100)
+    assert reader.poll() == 100
+    shutil.copy(log.path, log.path.with_name("copy"))
+    log.path.with_name("copy").replace(log.path)
+    reader.restart()
+    log.append(1)
+    assert reader.poll() == 101
+
+
+def test_daily_files_of_a_glob(tmp_path: Path) -> None:
+    reader = Reader(tmp_path / "bot_*.log")
+    total = 0
+    for day in range(5):
+        other = Log(tmp_path / f"bot_2025040{day}.log")
+        other.append(day + 1)
+        total += day + 1
+        if day == 3:
+            reader.restart()
+        assert reader.poll() == total
+    (tmp_path / "bot_20250400.log").unlink()
+    assert reader.poll() == total
+
+
+def test_only_the_newest_files_of_a_glob_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "MOST_FILES", 3)
+    for number in range(5):
+        Log(tmp_path / f"{number}.log").append(10**number)
+        os.utime(tmp_path / f"{number}.log", (number, number))
+    reader = Reader(tmp_path / "*.log")
+    assert reader.poll() == 11_100
+
+
+def test_a_file_with_two_names_is_one_file(log: Log) -> None:
+    log.append(3)
+    log.path.with_name("current.log").symlink_to(log.path)
+    log.path.with_name("hard.log").hardlink_to(log.path)
+    assert Reader(log.path.with_name("*.log")).poll() == 3
+    assert Reader(log.path.with_name("current.log")).poll() == 3
+
+
+def test_a_name_that_looks_like_a_glob(tmp_path: Path) -> None:
+    Log(tmp_path / "bot[1].log").append(2)
+    Log(tmp_path / "bot1.log").append(5)
+    assert Reader(tmp_path / "bot[1].log").poll() == 2
+
+
+@pytest.mark.parametrize("make", [
+    lambda path: os.mkfifo(path), lambda path: path.mkdir(), lambda path: path.symlink_to("/dev/zero"),
+    lambda path: path.symlink_to(path), lambda path: path.symlink_to("nowhere"), lambda path: None,
+])  # fmt: skip
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x.log")
+    reader = Reader(tmp_path / "x.log")
+    assert (reader.poll(), reader.tail.present, reader.tail.last_write) == (0, False, None)
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir(), lambda path: None])
+def test_what_becomes_no_file_after_the_listing_is_not_opened(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x.log")
+    assert open_log(str(tmp_path / "x.log")) is None
+
+
+def test_a_file_that_may_not_be_read_is_read_once_it_may(
+    log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_files, "_OPEN", os.O_RDONLY)
+        patch.setattr(os, "open", refuse)
+        assert (reader.poll(), reader.tail.present) == (0, False)
+    log.path.chmod(0o600)  # changes the file's ctime, nothing else
+    assert (reader.poll(), reader.tail.present) == (2, True)
+
+
+def refuse(*_: object, **__: object) -> int:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_nothing_is_opened_or_put_down_while_nothing_changes(
+    log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(2)
+    log.begin_line()
+    os.utime(log.path, (1, 1))
+    assert reader.poll() == 2
+    reader.poll()
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "pread", refuse)
+    for _ in range(3):
+        reader.tail.look()
+        assert not reader.tail.behind
+    assert reader.tail.progress == (log.path.stat().st_size,) * 2
+
+
+def test_much_is_read_in_slices(log: Log, reader: Reader) -> None:
+    line = b"2025-04-06 17:56:36,565 - bot - INFO - " + b"x" * 300_000 + b"\n"
+    log.path.write_bytes(line * 20 + b"2025-04-06 17:56:36 [ERROR] " + b"y" * 5_000_000)
+    reader.tail.look()
+    sizes = []
+    while reader.tail.behind:
+        sizes.append(reader.tail.take().bytes)
+    assert max(sizes) <= logs.SLICE + logs.LEAST
+    assert sum(sizes) == log.path.stat().st_size
+    reader.restart()
+    assert reader.poll() == 20
+    reader.restart()
+    with log.path.open("ab") as opened:
+        opened.write(b"\n")
+    assert reader.poll() == 21
+    assert reader.levels["error"] == 1
+    assert reader.bytes == log.path.stat().st_size
+
+
+def test_a_traceback_in_progress_survives_a_restart(log: Log, reader: Reader) -> None:
+    lines = [
+        b"2025-04-06 17:56:36 [ERROR] failed\n",
+        b"Traceback (most recent call last):\n",
+        b"  File\n",
+        b"KeyError: 1\n",
+    ]
+    for line in lines:
+        with log.path.open("ab") as opened:
+            opened.write(line)
+        reader.restart()
+        reader.poll()
+    assert (reader.levels, reader.exceptions) == (Counter(error=1), Counter(KeyError=1))
+
+
+def test_a_sparse_beginning_left_by_a_writer_that_does_not_append(log: Log, reader: Reader) -> None:
+    with log.path.open("wb", buffering=0) as writer:
+        writer.write(b"2025-04-06 17:56:36 [INFO] x\n" * 40_000)
+        assert reader.poll() == 40_000
+        log.copytruncate()
+        writer.write(b"2025-04-06 17:56:36 [INFO] y\n")
+        assert reader.poll() == 40_001
+
+
+def test_a_copy_in_progress_is_not_read_as_a_new_file(log: Log) -> None:
+    reader = Reader(log.path.with_name("bot.log*"))
+    log.append(50)
+    reader.poll()
+    copy = Path(f"{log.path}.1")
+    for size in (0, 100, log.path.stat().st_size):
+        copy.write_bytes(log.path.read_bytes()[:size])
+        assert reader.poll() == 50
+    log.append(3)
+    copy.write_bytes(log.path.read_bytes())
+    log.truncate()
+    log.append(2)
+    assert reader.poll() == 55
+
+
+@pytest.mark.parametrize("size", [0, 1, 200])
+def test_a_file_replaced_between_the_look_and_the_read(log: Log, reader: Reader, size: int) -> None:
+    log.append(60)
+    reader.poll()
+    log.append(1)
+    reader.tail.look()
+    log.copytruncate()
+    log.append(size)
+    assert reader.read() == 60
+    assert reader.poll() == 61 + size
+
+
+def test_a_held_file_overwritten_between_the_look_and_the_read(log: Log, reader: Reader) -> None:
+    log.append(60)
+    reader.poll()
+    log.append(1)
+    log.rename(create=False)
+    reader.tail.look()
+    os.truncate(f"{log.path}.1", 100)
+    with Path(f"{log.path}.1").open("ab") as opened:
+        opened.write(b"x" * 20_000)
+    assert reader.read() == 60
+    reader.poll()
+
+
+def test_a_file_that_shrinks_to_what_was_read(log: Log, reader: Reader) -> None:
+    log.append(60)
+    size = log.path.stat().st_size
+    reader.poll()
+    log.begin_line()
+    reader.tail.look()
+    os.truncate(log.path, size)
+    assert reader.read() == 60
+    log.partial = False
+    log.append(1)
+    assert reader.poll() == 61
+
+
+def test_files_over_the_number_held_open_are_followed_by_name(tmp_path: Path) -> None:
+    reader = Reader(tmp_path / "*.log")
+    files = [Log(tmp_path / f"{name}.log") for name in "abcdef"]
+    for number, file in enumerate(files):
+        file.append(2)
+        os.utime(file.path, (number, number))
+    assert reader.poll() == 12
+    assert len(descriptors(tmp_path)) == logs.HELD
+    for number, file in enumerate(files):
+        file.append(1)
+        os.utime(file.path, (number + 10, number + 10))
+    reader.tail.look()
+    files[0].path.rename(tmp_path / "g.log")
+    assert reader.read() == 17
+    assert reader.poll() == 18
+
+
+def test_cursors_of_files_long_gone_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST_CURSORS", 4)
+    reader = Reader(tmp_path / "*.log")
+    for number in range(12):
+        other = Log(tmp_path / f"{number}.log")
+        other.number = number
+        other.append(1)
+        reader.poll()
+        other.path.unlink()
+        reader.now += logs.LINGER
+        reader.poll()
+    assert reader.poll() == 12
+    assert len(reader.stored) <= 5
+
+
+def test_a_cursor_is_text_without_any_of_the_log(log: Log, reader: Reader) -> None:
+    log.path.write_bytes(
+        b"2025-04-06 17:56:36 [INFO] canary-secret\n" * 3 + b"2025-04-06 17:56:36 [INFO] canary-secret"
+    )
+    reader.poll()
+    assert "canary" not in str(reader.stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a.log.1", ("number", -1, "")), ("a.log-3", ("number", -3, "")), ("a.log.2025-04-06", ("date", 0, "2025-04-06")),
+     ("a.log", None), ("a.log.bak", None), ("b.log.1", None), ("a.log.1.gz", None)],
+)  # fmt: skip
+def test_rotated_names(name: str, expected: object) -> None:
+    assert age(name, "a.log") == expected
+
+
+def test_siblings_of_a_missing_directory() -> None:
+    assert log_files.siblings("/nowhere/a.log") == {}
+    assert listing(Path("/nowhere/*.log")) == {}
+
+
+def test_random_content_is_read_to_its_last_line(log: Log, reader: Reader) -> None:
+    content = random.Random(1).randbytes(3 << 20)
+    log.path.write_bytes(content)
+    reader.poll()
+    assert content.rfind(b"\n") + 1 <= reader.bytes <= len(content)

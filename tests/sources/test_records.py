@@ -27,7 +27,12 @@ def of(record: object, name: str = "trade_1743976596.json") -> records.Record:
 def base_trade(**changes: object) -> dict[str, object]:
     return {
         "timestamp": "2025-04-06T17:56:36.565225",
-        "opportunity": {"token_pair": "WETH-wstETH", "dex_1": "aerodrome", "dex_2": "baseswap", "potential_profit": 0.15},
+        "opportunity": {
+            "token_pair": "WETH-wstETH",
+            "dex_1": "aerodrome",
+            "dex_2": "baseswap",
+            "potential_profit": 0.15,
+        },
         "success": True,
         "net_profit": 0.14,
         "gas_cost": 0.008679857094291667,

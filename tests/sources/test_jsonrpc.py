@@ -1,0 +1,123 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.sources import jsonrpc
+from exporter.sources.jsonrpc import Malformed, RateLimited, RpcError
+
+
+def answer(*parts: object) -> bytes:
+    return json.dumps(list(parts)).encode()
+
+
+def ok(place: object, result: object) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": place, "result": result}
+
+
+def test_a_request_numbers_its_calls() -> None:
+    sent = json.loads(jsonrpc.request([("eth_chainId", []), jsonrpc.eth_call("0x1", "0x2")]))
+    assert sent == [
+        {"jsonrpc": "2.0", "id": 0, "method": "eth_chainId", "params": []},
+        {"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [{"to": "0x1", "data": "0x2"}, "latest"]},
+    ]
+
+
+def test_answers_come_back_in_order_and_errors_in_their_place() -> None:
+    body = answer(ok(2, "c"), {"id": 1, "error": {"code": 3, "message": "secret"}}, ok(0, None))
+    first, second, third, fourth = jsonrpc.answers(body, 4)
+    assert (first, third) == (None, "c")
+    assert isinstance(second, RpcError)
+    assert (second.code, str(second)) == (3, "the node answered with error 3")
+    assert isinstance(fourth, Malformed)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[" * 100_000, b"3", b"null", b'"x"', b'[{"id":0,"result":NaN}]', b"\xff", answer(3), answer(ok("0", 1)),
+     answer(ok(True, 1)), answer(ok(9, 1)), answer(ok(-1, 1)), answer(ok(0, 1), ok(0, 2)), answer({"result": 1}),
+     b'{"id":null,"error":{"code":-32600}}', b'{"error":"no"}'],
+)  # fmt: skip
+def test_what_is_no_answer_to_the_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        jsonrpc.answers(body, 2)
+
+
+def test_an_answer_without_result_or_error_is_malformed_alone() -> None:
+    first, second = jsonrpc.answers(answer({"id": 0}, ok(1, 5)), 2)
+    assert isinstance(first, Malformed)
+    assert second == 5
+
+
+def test_a_batch_of_one_may_be_answered_by_one_object() -> None:
+    assert jsonrpc.answers(json.dumps(ok(0, 7)).encode(), 1) == [7]
+
+
+@pytest.mark.parametrize("code", [-32005, -32029, 429])
+def test_a_limit_of_the_rate_is_told_from_an_error(code: int) -> None:
+    whole = json.dumps({"id": None, "error": {"code": code}}).encode()
+    each = answer({"id": 0, "error": {"code": code}}, {"id": 1, "error": {"code": code}})
+    for body in (whole, each):
+        with pytest.raises(RateLimited):
+            jsonrpc.answers(body, 2)
+
+
+@pytest.mark.parametrize("error", ["text", {"code": "x"}, {"code": True}, {"code": 10**12}, {}, []])
+def test_odd_errors_have_no_code(error: object) -> None:
+    (found,) = jsonrpc.answers(answer({"id": 0, "error": error}), 1)
+    assert isinstance(found, RpcError)
+    assert found.code == 0
+
+
+@given(st.integers(0, 2**256 - 1))
+def test_a_quantity_is_what_python_writes(number: int) -> None:
+    assert jsonrpc.quantity(hex(number)) == number
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, "", "0x", "12", "0xg", "-0x1", "0x" + "f" * 65, [], "0x\u0663", " 0x1", "0x1\n"]
+)
+def test_what_is_no_quantity(value: object) -> None:
+    with pytest.raises(Malformed):
+        jsonrpc.quantity(value)
+
+
+@given(st.lists(st.integers(0, 2**256 - 1), min_size=1, max_size=7), st.binary(max_size=31))
+def test_words_are_read_and_the_rest_ignored(numbers: list[int], rest: bytes) -> None:
+    data = "0x" + "".join(f"{n:064x}" for n in numbers) + rest.hex()
+    assert jsonrpc.words(data, len(numbers)) == numbers
+    assert jsonrpc.words(data, 1) == numbers[:1]
+
+
+@pytest.mark.parametrize("value", [None, "", "0x", "0x1", "0x" + "0" * 63, "0x" + "g" * 64, 7])
+def test_what_are_no_words(value: object) -> None:
+    with pytest.raises(Malformed):
+        jsonrpc.words(value, 1)
+
+
+def test_an_error_in_a_place_is_raised_as_it_is() -> None:
+    error = RpcError(3)
+    for read in (jsonrpc.quantity, lambda v: jsonrpc.words(v, 1), lambda v: jsonrpc.field(v, "x")):
+        with pytest.raises(RpcError) as caught:
+            read(error)
+        assert caught.value is error
+
+
+def test_a_member_of_an_object() -> None:
+    assert jsonrpc.field({"a": None}, "a") is None
+    for value in (None, [], {"b": 1}):
+        with pytest.raises(Malformed):
+            jsonrpc.field(value, "a")
+
+
+@given(st.binary(max_size=120), st.integers(0, 3))
+def test_any_bytes_are_read_or_refused(body: bytes, count: int) -> None:
+    try:
+        assert len(jsonrpc.answers(body, count)) == count
+    except (Malformed, RateLimited):
+        pass
+
+
+def test_call_data_is_a_selector_and_words() -> None:
+    assert jsonrpc.call_data("0x70a08231", 1) == "0x70a08231" + "0" * 63 + "1"

@@ -1,0 +1,237 @@
+import asyncio
+import json
+import logging
+
+import pytest
+
+from exporter.log import Plain, describe
+from exporter.sources import rpc
+from exporter.sources.jsonrpc import Malformed, RpcError
+from exporter.sources.rpc import Rpc, Unreachable
+from tests import fake_rpc
+from tests.fake_rpc import KEY, Node, chain, node
+from tests.running import eventually, free_port
+
+HEAD = [("eth_blockNumber", [])]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc, "TIMEOUT", 0.5)
+    monkeypatch.setattr(rpc, "RETRY_FIRST", 0.05)
+    monkeypatch.setattr(rpc, "LARGEST", 4 << 20)
+
+
+def drop_id(answer: list[dict[str, object]], _: object) -> object:
+    return [{k: v for k, v in part.items() if k != "id"} for part in answer]
+
+
+FAULTS: dict[str, tuple[object, str]] = {
+    "silent": (fake_rpc.silent, "timeout"),
+    "reset mid-body": (fake_rpc.reset, "malformed"),
+    "gzip bomb": (fake_rpc.bomb, "too_large"),
+    "endless": (fake_rpc.flood, "too_large"),
+    "html": (fake_rpc.text("<html>down</html>"), "malformed"),
+    "empty": (fake_rpc.text(""), "malformed"),
+    "null": (fake_rpc.text("null"), "malformed"),
+    "not gzip": (fake_rpc.status(200, Content_Encoding="gzip"), "malformed"),
+    "403 naming the key": (fake_rpc.status(403), "http"),
+    "500": (fake_rpc.status(500), "http"),
+    "redirect to loopback": (fake_rpc.status(302, Location="http://127.0.0.1:1/"), "http"),
+    "429": (fake_rpc.status(429, Retry_After="1"), "rate_limited"),
+    "429 until a date": (fake_rpc.status(429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), "rate_limited"),
+    "429 for ever": (fake_rpc.status(429, Retry_After="9" * 30), "rate_limited"),
+    "429 in negative time": (fake_rpc.status(429, Retry_After="-1"), "rate_limited"),
+    "200 with a limit": (fake_rpc.text(json.dumps({"id": None, "error": {"code": -32005}})), "rate_limited"),
+    "ids as text": (lambda own: fake_rpc.changed(lambda a, _: [p | {"id": str(p["id"])} for p in a], own), "malformed"),
+    "no ids": (lambda own: fake_rpc.changed(drop_id, own), "malformed"),
+    "doubled": (lambda own: fake_rpc.changed(lambda a, _: a + a, own), "malformed"),
+    "ids of another batch": (lambda own: fake_rpc.changed(lambda a, _: [p | {"id": 77} for p in a], own), "malformed"),
+}
+
+
+def install(own: Node, fault: object) -> None:
+    made = fault(own) if getattr(fault, "__name__", "") == "<lambda>" else fault  # type: ignore[operator]
+    own.fault = made  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_every_fault_is_classed_hides_the_key_and_the_next_endpoint_takes_over(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault, outcome = FAULTS[name]
+    with caplog.at_level(logging.DEBUG):
+        async with node() as bad, node() as good:
+            good.answers["eth_blockNumber"] = "0x10"
+            install(bad, fault)
+            async with Rpc(chain(bad, good)) as reader:
+                assert await reader.batch(HEAD) == ["0x10"]
+                first, second = reader.nodes
+                assert (first.usable, second.usable, reader.active) == (False, True, second)
+                assert {o for _, o in first.requests} == {outcome}
+                assert set(outcome for _, outcome in first.requests) <= set(rpc.OUTCOMES)
+                assert KEY not in first.reason
+    ours = [record.__dict__ for record in caplog.records if record.name != "aiohttp.access"]
+    assert KEY not in repr(ours)  # the access log is the test server's own
+
+
+async def test_a_refused_connection_is_classed() -> None:
+    dead = Node()
+    dead.url = f"http://127.0.0.1:{free_port()}/{KEY}"
+    async with Rpc(chain(dead)) as reader:
+        with pytest.raises(Unreachable) as caught:
+            await reader.batch(HEAD)
+        assert str(caught.value) == "no endpoint answers: first cannot be connected to"
+        assert reader.nodes[0].requests == {("eth_chainId", "refused"): 1}
+        assert reader.active is None
+
+
+async def test_a_call_that_fails_costs_only_itself() -> None:
+    async with node() as own:
+        own.answers["eth_blockNumber"] = "0x10"
+        async with Rpc(chain(own)) as reader:
+            head, odd = await reader.batch([*HEAD, ("eth_strange", [])])
+            assert head == "0x10"
+            assert isinstance(odd, RpcError)
+            assert KEY not in describe(odd)
+            assert reader.nodes[0].requests == {
+                ("eth_chainId", "ok"): 1,
+                ("eth_blockNumber", "ok"): 1,
+                ("other", "rpc_error"): 1,
+            }
+            with pytest.raises(RpcError):
+                await reader.call("eth_strange", [])
+            assert await reader.call("eth_blockNumber", []) == "0x10"
+
+
+async def test_a_missing_member_costs_only_itself() -> None:
+    async with node() as own:
+        async with Rpc(chain(own)) as reader:
+            await reader.call("eth_chainId", [])
+            own.fault = fake_rpc.changed(lambda answer, _: answer[:1], own)
+            own.answers["eth_blockNumber"] = "0x10"
+            first, second = await reader.batch(HEAD * 2)
+            assert first == "0x10"
+            assert isinstance(second, Malformed)
+            assert reader.nodes[0].requests["eth_blockNumber", "malformed"] == 1
+
+
+@pytest.mark.parametrize("answer", ["0x1", None, "8453", {"error": {"code": -32601, "message": "no"}}])
+async def test_another_chain_is_not_used(answer: object) -> None:
+    async with node() as own:
+        own.answers["eth_chainId"] = answer
+        async with Rpc(chain(own)) as reader:
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            assert not reader.nodes[0].usable
+            assert [method for method, _ in own.calls] == ["eth_chainId"]
+
+
+async def test_the_chain_is_checked_again_after_a_failure() -> None:
+    async with node() as own:
+        own.answers["eth_blockNumber"] = "0x1"
+        async with Rpc(chain(own)) as reader:
+            await reader.batch(HEAD)
+            own.fault = fake_rpc.status(500)
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            own.fault = None
+            own.answers["eth_chainId"] = "0x1"
+            await asyncio.sleep(0.1)
+            with pytest.raises(Unreachable, match="serves another chain"):
+                await reader.batch(HEAD)
+
+
+async def test_a_failing_endpoint_is_left_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(rpc.time, "monotonic", lambda: now[0])
+    waits = []
+    async with node() as own:
+        own.fault = fake_rpc.status(500)
+        async with Rpc(chain(own)) as reader:
+            for _ in range(12):
+                with pytest.raises(Unreachable):
+                    await reader.batch(HEAD)
+                waits.append(reader.nodes[0].retry_at - now[0])
+                asked = own.requests
+                with pytest.raises(Unreachable):
+                    await reader.batch(HEAD)
+                assert own.requests == asked
+                now[0] = reader.nodes[0].retry_at
+    assert waits[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
+    assert waits[-1] == rpc.RETRY_LAST
+
+
+async def test_what_a_node_asks_for_is_honoured_up_to_a_minute() -> None:
+    async with node() as own:
+        async with Rpc(chain(own)) as reader:
+            own.fault = fake_rpc.status(503, Retry_After="40")
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            assert 35 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 40
+            reader.nodes[0].retry_at = 0.0
+            own.fault = fake_rpc.status(429, Retry_After="4000")
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            assert 55 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 60
+
+
+async def test_the_preferred_endpoint_comes_back_by_itself_without_delaying_anybody() -> None:
+    async with node() as preferred, node() as spare:
+        for one in (preferred, spare):
+            one.answers["eth_blockNumber"] = "0x1"
+        async with Rpc(chain(preferred, spare)) as reader:
+            preferred.fault = fake_rpc.status(500)
+            await reader.batch(HEAD)
+            assert reader.active is reader.nodes[1]
+            preferred.fault = None
+
+            async def back() -> bool:
+                await reader.batch(HEAD)
+                return reader.active is reader.nodes[0]
+
+            for _ in range(200):
+                if await back():
+                    break
+                await asyncio.sleep(0.02)
+            assert reader.active is reader.nodes[0]
+            spare.fault = fake_rpc.status(500)
+            reader.nodes[1].retry_at = 0.0
+            await reader.batch(HEAD)
+            await eventually(lambda: not reader.nodes[1].usable)
+            assert reader.active is reader.nodes[0]
+
+
+async def test_a_long_good_time_forgives_old_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with node() as own:
+        async with Rpc(chain(own)) as reader:
+            await reader.call("eth_chainId", [])
+            one = reader.nodes[0]
+            one._wait, one._since = 30.0, one._since - rpc.STEADY - 1
+            one.failed(Plain("x"))
+            assert one._wait == pytest.approx(0.1)
+
+
+async def test_a_large_batch_is_sent_in_parts() -> None:
+    async with node() as own:
+        own.answers["eth_blockNumber"] = "0x1"
+        async with Rpc(chain(own)) as reader:
+            assert await reader.batch(HEAD * 250) == ["0x1"] * 250
+        assert own.requests == 4
+
+
+async def test_a_closed_reader_says_so() -> None:
+    async with node() as own:
+        with pytest.raises(Unreachable):
+            await Rpc(chain(own)).batch(HEAD)
+
+
+async def test_probes_end_with_the_reader() -> None:
+    async with node() as good, node() as stuck:
+        good.answers["eth_blockNumber"] = "0x1"
+        stuck.fault = fake_rpc.silent
+        async with Rpc(chain(good, stuck)) as reader:
+            await reader.batch(HEAD)
+            await reader.batch(HEAD)
+            assert reader._probes
+        assert all(task.done() for task in reader._probes)
