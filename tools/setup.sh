@@ -159,11 +159,11 @@ make_prometheus() {
 if [ "${1:-}" != python ] && has flock && [ -z "${SETUP_LOCKED:-}" ]; then
     SETUP_LOCKED=yes exec flock "$ROOT/tools/setup.sh" "$0" "$@"
 fi
-PATH=$PATH:$VENV/bin
 case ${1:-} in
 python) find_python || fail "there is no Python >= 3.12 here" ;;
 demo | test)
     make_venv
+    PATH=$PATH:$VENV/bin  # for Node, if it comes from PyPI
     make_packages
     make_prometheus "$1"
     say "ready"

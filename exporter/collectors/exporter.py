@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import platform
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -102,11 +103,14 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
 
 
 def installed(distribution: str) -> str:
-    """The version of an installed distribution, without importing it."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return UNKNOWN
+    """The version of an installed distribution, by the name of its metadata's folder.
+
+    `importlib.metadata` would say the same and keep most of a megabyte for it.
+    """
+    for folder in map(Path, sys.path):
+        for found in folder.glob(f"{distribution}-*.dist-info"):
+            return found.name.removesuffix(".dist-info").rpartition("-")[2]
+    return UNKNOWN
 
 
 _WEB3_VERSION: Final = installed("web3")

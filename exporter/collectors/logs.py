@@ -103,17 +103,21 @@ async def follow(sources: Sources) -> AsyncGenerator[Snapshot]:
     """
     logs = [await _load(sources, log) for log in sources.settings.bot.logs]
     newest, total = None, 0
-    while True:
-        await sources.worker("logs").run(_look, logs)
-        while await _read(sources, logs):
-            total = _tell(sources, logs)
-            yield _snapshot(sources, logs, None)
-        if total:
-            sources.progress("logs")(total, total)
-            total = 0
-        newest = _snapshot(sources, logs, newest)
-        yield newest
-        await asyncio.sleep(EVERY)
+    try:
+        while True:
+            await sources.worker("logs").run(_look, logs)
+            while await _read(sources, logs):
+                total = _tell(sources, logs)
+                yield _snapshot(sources, logs, None)
+            if total:
+                sources.progress("logs")(total, total)
+                total = 0
+            newest = _snapshot(sources, logs, newest)
+            yield newest
+            await asyncio.sleep(EVERY)
+    finally:
+        for log in logs:
+            log.tail.release()
 
 
 def _look(logs: Iterable[Following]) -> None:

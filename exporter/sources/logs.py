@@ -101,6 +101,11 @@ class Tail:
         deleted = track.descriptor is not None and track.descriptor.stat().st_nlink == 0
         return now - track.grew >= LINGER and (deleted or track.cursor.path in paths)
 
+    def release(self) -> None:
+        """Hold no file open any more."""
+        for track in self._tracks.all:
+            track.descriptor = None
+
     def take(self) -> Taken:
         """Read on, about 1 MiB; there may be more (`behind`).
 

@@ -13,7 +13,7 @@ from tests.sources_for_tests import settings, shown, sources
 
 
 @pytest.fixture
-async def own():  # noqa: ANN201
+async def own():
     async with node() as made:
         model.serve(made)
         yield made

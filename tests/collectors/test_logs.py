@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import sqlite3
@@ -185,6 +186,20 @@ def broken(*_: object) -> bytes:
     raise OSError(5, "I/O error")
 
 
+async def test_no_descriptor_stays_open_after_the_stream(tmp_path: Path) -> None:
+    path = tmp_path / "bot.log"
+    path.write_bytes(LINE)
+    async with sources(configured(tmp_path, one=path)) as s:
+        async with following(s) as take:
+            await settled(take)
+            assert str(path) in open_files()
+        assert str(path) not in open_files()
+
+
+def open_files() -> list[str]:
+    return [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]  # noqa: PTH115
+
+
 async def test_without_logs_it_is_not_opened(tmp_path: Path) -> None:
     async with sources(settings(tmp_path)) as s:
         assert COLLECTOR.open(s) is None
@@ -211,26 +226,31 @@ asyncio.run(main(Path(sys.argv[1])))
 async def test_counts_are_exact_over_sigkill(tmp_path: Path) -> None:
     path, rng, written = tmp_path / "bot.log", random.Random(7), 0
     path.write_bytes(b"")
-    for turn in range(9):
-        process = subprocess.Popen(
-            [sys.executable, "-c", FOLLOWER, str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 0.45 + rng.random() * 0.4
+    for _ in range(9):
+        written = await asyncio.to_thread(write_while_one_follows_and_is_killed, path, rng, written)
+    async with sources(configured(tmp_path, one=path)) as s, following(s) as take:
+        before = (await take()).logs[0].levels
+        (log,) = (await settled(take)).logs
+    assert before is not None
+    assert log.levels is not None
+    assert 0 < before["info"] <= log.levels["info"] == written
+
+
+def write_while_one_follows_and_is_killed(path: Path, rng: random.Random, written: int) -> int:
+    with subprocess.Popen([sys.executable, "-c", FOLLOWER, str(path.parent)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        until = time.monotonic() + 0.1 + rng.random() * 0.3
         while time.monotonic() < until:
-            count = rng.randrange(1, 400)
             with path.open("ab") as opened:
-                for _ in range(count):
+                for _ in range(rng.randrange(1, 400)):
                     written += 1
                     opened.write(b"2025-04-06 17:56:36,%06d - bot - INFO - x\n" % written)
             if rng.random() < 0.1:
                 rotate(path)
-            await asyncio.sleep(rng.random() * 0.01)
+            time.sleep(rng.random() * 0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()
-    async with sources(configured(tmp_path, one=path)) as s, following(s) as take:
-        (log,) = (await settled(take)).logs
-    assert log.levels is not None
-    assert log.levels["info"] == written
+    return written
 
 
 def rotate(path: Path) -> None:

@@ -33,7 +33,7 @@ POOLS = (Pool("alpha", "uniswap_v2", model.V2_A), Pool("beta", "uniswap_v2", mod
 
 
 @pytest.fixture
-async def own():  # noqa: ANN201
+async def own():
     async with node() as made:
         made.contracts = model.serve(made)  # type: ignore[attr-defined]
         yield made

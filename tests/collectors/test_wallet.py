@@ -22,7 +22,7 @@ class Told:
 
 
 @pytest.fixture
-async def own():  # noqa: ANN201
+async def own():
     async with node() as made:
         model.serve(made)
         yield made

@@ -69,7 +69,7 @@ async def start_prometheus(world: World, port: int) -> str:
 
 
 @pytest.fixture
-async def world(tmp_path: Path):  # noqa: ANN201
+async def world(tmp_path: Path):
     async with World(tmp_path / "world", block_time=0.5) as made:
         yield made
 

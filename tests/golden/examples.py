@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fractions import Fraction
+from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (

@@ -14,14 +14,14 @@ from tests.fake_rpc import CHAIN_ID, KEY, Node, node, status
 from tests.running import free_port
 
 
-async def in_thread(call, *args):  # noqa: ANN001, ANN002, ANN201
+async def in_thread(call, *args):
     import asyncio
 
     return await asyncio.to_thread(call, *args)
 
 
 @pytest.fixture
-async def own():  # noqa: ANN201
+async def own():
     async with node() as made:
         model.serve(made)
         yield made

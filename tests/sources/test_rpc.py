@@ -105,15 +105,14 @@ async def test_a_call_that_fails_costs_only_itself() -> None:
 
 
 async def test_a_missing_member_costs_only_itself() -> None:
-    async with node() as own:
-        async with Rpc(chain(own)) as reader:
-            await reader.call("eth_chainId", [])
-            own.fault = fake_rpc.changed(lambda answer, _: answer[:1], own)
-            own.answers["eth_blockNumber"] = "0x10"
-            first, second = await reader.batch(HEAD * 2)
-            assert first == "0x10"
-            assert isinstance(second, Malformed)
-            assert reader.nodes[0].requests["eth_blockNumber", "malformed"] == 1
+    async with node() as own, Rpc(chain(own)) as reader:
+        await reader.call("eth_chainId", [])
+        own.fault = fake_rpc.changed(lambda answer, _: answer[:1], own)
+        own.answers["eth_blockNumber"] = "0x10"
+        first, second = await reader.batch(HEAD * 2)
+        assert first == "0x10"
+        assert isinstance(second, Malformed)
+        assert reader.nodes[0].requests["eth_blockNumber", "malformed"] == 1
 
 
 @pytest.mark.parametrize("answer", ["0x1", None, "8453", {"error": {"code": -32601, "message": "no"}}])
@@ -163,17 +162,16 @@ async def test_a_failing_endpoint_is_left_alone_for_longer_each_time(monkeypatch
 
 
 async def test_what_a_node_asks_for_is_honoured_up_to_a_minute() -> None:
-    async with node() as own:
-        async with Rpc(chain(own)) as reader:
-            own.fault = fake_rpc.status(503, Retry_After="40")
-            with pytest.raises(Unreachable):
-                await reader.batch(HEAD)
-            assert 35 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 40
-            reader.nodes[0].retry_at = 0.0
-            own.fault = fake_rpc.status(429, Retry_After="4000")
-            with pytest.raises(Unreachable):
-                await reader.batch(HEAD)
-            assert 55 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 60
+    async with node() as own, Rpc(chain(own)) as reader:
+        own.fault = fake_rpc.status(503, Retry_After="40")
+        with pytest.raises(Unreachable):
+            await reader.batch(HEAD)
+        assert 35 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 40
+        reader.nodes[0].retry_at = 0.0
+        own.fault = fake_rpc.status(429, Retry_After="4000")
+        with pytest.raises(Unreachable):
+            await reader.batch(HEAD)
+        assert 55 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 60
 
 
 async def test_the_preferred_endpoint_comes_back_by_itself_without_delaying_anybody() -> None:
@@ -203,13 +201,12 @@ async def test_the_preferred_endpoint_comes_back_by_itself_without_delaying_anyb
 
 
 async def test_a_long_good_time_forgives_old_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with node() as own:
-        async with Rpc(chain(own)) as reader:
-            await reader.call("eth_chainId", [])
-            one = reader.nodes[0]
-            one._wait, one._since = 30.0, one._since - rpc.STEADY - 1
-            one.failed(Plain("x"))
-            assert one._wait == pytest.approx(0.1)
+    async with node() as own, Rpc(chain(own)) as reader:
+        await reader.call("eth_chainId", [])
+        one = reader.nodes[0]
+        one._wait, one._since = 30.0, one._since - rpc.STEADY - 1
+        one.failed(Plain("x"))
+        assert one._wait == pytest.approx(0.1)
 
 
 async def test_a_large_batch_is_sent_in_parts() -> None:
