@@ -64,7 +64,9 @@ def serve(node: Node) -> Contracts:
         "eth_getBalance": hex(125 * 10**16),
         "eth_getTransactionCount": lambda address, tag: hex(42 if tag == "latest" else 43),
         "eth_getCode": "0x",
-        "eth_feeHistory": {"baseFeePerGas": ["0x64", "0xc8"], "gasUsedRatio": [0.25], "reward": [["0x1", "0x2", "0x3"]]},
-        "eth_getBlockByNumber": lambda tag, full: {"number": hex(100 if tag == "latest" else 90), "timestamp": hex(1_750_000_000)},
+        "eth_feeHistory": {"baseFeePerGas": ["0x64", "0xc8"], "gasUsedRatio": [0.25],
+                           "reward": [["0x1", "0x2", "0x3"]]},
+        "eth_getBlockByNumber": lambda tag, full: {
+            "number": hex(100 if tag == "latest" else 90), "timestamp": hex(1_750_000_000)},
     }  # fmt: skip
     return contracts

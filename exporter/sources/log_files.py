@@ -9,6 +9,8 @@ import os
 import re
 import stat
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,8 @@ from typing import Final
 from exporter.sources.log_lines import START, Counts, Place, parse
 
 MOST_FILES: Final = 64
+MOST_AROUND: Final = 1024
+ATTEMPTS: Final = 8
 PIECE: Final = 64 << 10
 """Bytes parsed at a time: the interpreter is nobody else's meanwhile."""
 PAUSE: Final = 20e-6
@@ -72,20 +76,10 @@ def listing(pattern: Path) -> Listing:
     """The regular files at a path or glob, each once however many names it has; the newest 64."""
     text = str(pattern)
     literal = not glob.has_magic(text) or os.path.lexists(text)
-    return _regular([text] if literal else glob.glob(text))  # noqa: PTH207  Path.glob takes no absolute pattern
+    return _regular([text] if literal else glob.glob(text), MOST_FILES)  # noqa: PTH207  Path takes no absolute one
 
 
-def siblings(path: str) -> Listing:
-    """The files whose names start with this file's, such as its rotated generations."""
-    folder, name = os.path.split(path)
-    try:
-        names = os.listdir(folder)  # noqa: PTH208  names only
-    except OSError:
-        return {}
-    return _regular([os.path.join(folder, n) for n in names if n.startswith(name) and n != name])  # noqa: PTH118
-
-
-def _regular(paths: list[str]) -> Listing:
+def _regular(paths: Iterable[str], most: int) -> Listing:
     found: dict[Identity, tuple[str, os.stat_result]] = {}
     for path in sorted(paths):
         try:
@@ -95,7 +89,63 @@ def _regular(paths: list[str]) -> Listing:
         if stat.S_ISREG(status.st_mode) and not path.endswith(_PACKED):
             found.setdefault(identity(status), (path, status))
     newest = sorted(found.values(), key=lambda pair: pair[1].st_mtime_ns, reverse=True)
-    return dict(newest[:MOST_FILES])
+    return dict(newest[:most])
+
+
+class Moved(Exception):
+    """A file was renamed while it was being told which is which."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The files of a log and those beside them, all at one moment."""
+
+    found: Listing
+    around: Listing
+
+    def beside(self, path: str) -> Listing:
+        """The files whose names start with this one's, such as its rotated generations."""
+        return {other: status for other, status in self.around.items() if other.startswith(path) and other != path}
+
+    def open(self, path: str) -> Descriptor | None:
+        """The file that was seen at a path; None if it may not be read.
+
+        Raises:
+            Moved: it is not there any more.
+        """
+        descriptor = open_log(path)
+        if identity(os.stat(path) if descriptor is None else descriptor.stat()) != self.places()[path]:
+            raise Moved
+        return descriptor
+
+    def places(self) -> dict[str, Identity]:
+        """Which file is where."""
+        return {path: identity(status) for path, status in (self.around | self.found).items()}
+
+
+def view(pattern: Path, bases: Iterable[str]) -> View | None:
+    """The files of a log, and those beside `bases` and them; None if they are being renamed all the time."""
+    last: View | None = None
+    for _ in range(ATTEMPTS):
+        found = listing(pattern)
+        now = View(found, _around({*bases, *found}))
+        if last is not None and now.places() == last.places():
+            return now
+        last = now
+    return None
+
+
+def _around(bases: set[str]) -> Listing:
+    folders: dict[str, list[str]] = {}
+    for base in bases:
+        folder, name = os.path.split(base)
+        folders.setdefault(folder, []).append(name)
+    paths: list[str] = []
+    for folder, names in folders.items():
+        with suppress(OSError):
+            starts = tuple(names)
+            paths += [os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(starts)]  # noqa: PTH118, PTH208
+    return _regular(paths, MOST_AROUND)
 
 
 def age(path: str, base: str) -> tuple[str, int, str] | None:

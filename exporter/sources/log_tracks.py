@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from exporter.sources.log_files import (
     HEAD,
     Cursor,
     Descriptor,
     Listing,
+    Moved,
+    View,
     age,
     begin,
     copies,
     holds,
     identity,
     open_log,
-    siblings,
+    view,
 )
 
 _GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
@@ -93,22 +96,27 @@ class Track:
         if self.where is None:
             self.lose()
 
-    def seek(self) -> bool:
-        """Whether to look for it now: once after it was lost."""
-        due, self._sought = self.lost and not self._sought, True
-        return due
+    @property
+    def to_seek(self) -> bool:
+        """Whether to look for it: once after it was lost."""
+        return self.lost and not self._sought
+
+    def sought(self) -> None:
+        """It has been looked for."""
+        self._sought = True
 
     def _name(self, path: str, status: os.stat_result) -> None:
         known = replace(self.cursor, path=path, device=status.st_dev, inode=status.st_ino)
         self.changed = self.changed or known != self.cursor
         self.cursor = known
 
-    def same(self, path: str, status: os.stat_result) -> bool:
+    def same(self, path: str, seen: View) -> bool:
         """Whether the file at this path, by its inode the same, still holds what was read."""
+        status = seen.found[path]
         if self.where == path and self._checked == (status.st_size, status.st_mtime_ns):
             return True
-        descriptor = self.descriptor or open_log(path)
-        return descriptor is not None and _is(descriptor.stat(), self.cursor) and holds(descriptor, self.cursor)
+        descriptor = self.descriptor or seen.open(path)
+        return descriptor is not None and holds(descriptor, self.cursor)
 
     def opened(self) -> Descriptor | None:
         """The file, unless its path has gone to another one meanwhile."""
@@ -123,84 +131,97 @@ class Tracks:
         self.all = [Track(cursor, cursor.mtime_ns, looked_to=cursor.offset) for cursor in cursors]
         self._next = 1 + max((cursor.file for cursor in cursors), default=0)
 
-    def settle(self, found: Listing, now: float) -> bool:
-        """Tell which file is which; whether all could be told, for a copy being made needs another look."""
-        free = dict(found)
-        self._recognise(free, now)
-        self._find_again(free, now)
+    def settle(self, pattern: Path, now: float) -> bool:
+        """Tell which file is which; whether all could be told: if files move or are being copied, look again."""
+        seen = view(pattern, {track.cursor.path for track in self.all})
+        if seen is None:
+            return False
+        try:
+            return self._settle(seen, now)
+        except (Moved, FileNotFoundError):
+            return False
+
+    def _settle(self, seen: View, now: float) -> bool:
+        free = dict(seen.found)
+        self._recognise(free, seen, now)
+        self._find_again(free, seen, now)
         rotated = {t.cursor.path for t in self.all if t.where is None and not t.lost}
-        for path in (rotated - found.keys()) | free.keys():
-            self._begin_missed(path, found, now)
-        copied = {path for path, status in free.items() if self._is_copy(path, status)}
+        for path in (rotated - seen.found.keys()) | free.keys():
+            self._begin_missed(path, seen, now)
+        copied = {path for path, status in free.items() if self._is_copy(path, status, seen)}
         for path in reversed(free):
             if path not in copied:
-                self._begin(path, now)
+                self._begin(path, seen, now)
         return not copied and all(track.settled for track in self.all)
 
-    def _recognise(self, free: Listing, now: float) -> None:
+    def _recognise(self, free: Listing, seen: View, now: float) -> None:
         """Claim the files whose inode is known and that hold what was read; newer cursors first."""
         paths = {identity(status): path for path, status in free.items()}
         for track in sorted(self.all, key=lambda t: (t.descriptor is None, -t.cursor.file)):
             path = paths.get(track.cursor.identity)
             if path is None or path not in free:
                 track.leave()
-            elif track.same(path, free[path]):
+            elif track.same(path, seen):
                 track.claim(path, free.pop(path), now)
             else:  # truncated or overwritten in place, or recreated with the inode of the deleted one
                 track.lose()
 
-    def _find_again(self, free: Listing, now: float) -> None:
+    def _find_again(self, free: Listing, seen: View, now: float) -> None:
         """Claim the files that hold what a lost one held: copies, and what was rotated while nobody looked."""
         lost = [track for track in self.all if track.lost]
         for path in list(free) if lost else ():
-            descriptor = open_log(path)
+            descriptor = seen.open(path)
             for track in lost:
                 if descriptor is not None and track.lost and _evident(track, path) and holds(descriptor, track.cursor):
                     track.claim(path, free.pop(path), now)
                     break
         for track in lost:
-            if track.seek() and (descriptor := self._rotated(track.cursor, track)) is not None:
-                track.keep(descriptor, now)
+            if track.to_seek:
+                descriptor = self._rotated(track, seen)
+                track.sought()
+                if descriptor is not None:
+                    track.keep(descriptor, now)
 
-    def _rotated(self, cursor: Cursor, track: Track) -> Descriptor | None:
+    def _rotated(self, track: Track, seen: View) -> Descriptor | None:
         """A lost file among its rotated generations: by its inode if possible, else by its content."""
-        others = self._unclaimed(cursor.path)
+        cursor = track.cursor
+        others = self._unclaimed(cursor.path, seen)
         for path in sorted(others, key=lambda path: not _is(others[path], cursor)):
             known = _is(others[path], cursor) and (cursor.offset > 0 or age(path, cursor.path) is not None)
-            descriptor = open_log(path) if known or _evident(track, path) else None
+            descriptor = seen.open(path) if known or _evident(track, path) else None
             if descriptor is not None and holds(descriptor, cursor):
                 return descriptor
         return None
 
-    def _begin_missed(self, path: str, found: Listing, now: float) -> None:
+    def _begin_missed(self, path: str, seen: View, now: float) -> None:
         """Begin the generations between the last one that is known and what is at its path now, if anything."""
         before = [track for track in self.all if track.cursor.path == path and track.where is None]
         if not before:
             return
         last = max(before, key=lambda track: track.cursor.file)
-        rank = None if last.lost else _rank(path, last.cursor)
-        for other, status in reversed(self._unclaimed(path).items()):
+        rank = None if last.lost else _rank(path, last.cursor, seen)
+        for other, status in reversed(self._unclaimed(path, seen).items()):
             mine = age(other, path)
-            if other in found or mine is None:
+            if other in seen.found or mine is None:
                 continue
             if status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank:
-                self._begin_rotated(other, path, now)
+                self._begin_rotated(other, path, seen, now)
 
-    def _unclaimed(self, path: str) -> Listing:
+    def _unclaimed(self, path: str, seen: View) -> Listing:
         claimed = {track.cursor.identity for track in self.all if not track.lost}
-        return {other: status for other, status in siblings(path).items() if identity(status) not in claimed}
+        return {other: status for other, status in seen.beside(path).items() if identity(status) not in claimed}
 
-    def _is_copy(self, path: str, status: os.stat_result) -> bool:
+    def _is_copy(self, path: str, status: os.stat_result, seen: View) -> bool:
         """Whether a file is, or is about to be, a copy of a live one, which will be truncated afterwards."""
         live = [t for t in self.all if t.where is not None and age(path, t.where) is not None]
-        return any(status.st_size == 0 or _copied(open_log(path), track) for track in live)
+        return any(status.st_size == 0 or _copied(seen.open(path), track) for track in live)
 
-    def _begin(self, path: str, now: float) -> None:
-        if (descriptor := open_log(path)) is not None:
+    def _begin(self, path: str, seen: View, now: float) -> None:
+        if (descriptor := seen.open(path)) is not None:
             self._add(path, descriptor).claim(path, descriptor.stat(), now)
 
-    def _begin_rotated(self, path: str, base: str, now: float) -> None:
-        if (descriptor := open_log(path)) is not None:
+    def _begin_rotated(self, path: str, base: str, seen: View, now: float) -> None:
+        if (descriptor := seen.open(path)) is not None:
             self._add(base, descriptor).keep(descriptor, now)
 
     def _add(self, path: str, descriptor: Descriptor) -> Track:
@@ -224,9 +245,9 @@ def _is(status: os.stat_result, cursor: Cursor) -> bool:
     return identity(status) == cursor.identity
 
 
-def _rank(path: str, cursor: Cursor) -> tuple[str, int, str] | None:
+def _rank(path: str, cursor: Cursor, seen: View) -> tuple[str, int, str] | None:
     """Which of a path's generations the file is."""
-    return next((age(other, path) for other, status in siblings(path).items() if _is(status, cursor)), None)
+    return next((age(other, path) for other, status in seen.beside(path).items() if _is(status, cursor)), None)
 
 
 def _evident(track: Track, path: str) -> bool:

@@ -78,7 +78,7 @@ class Tail:
         found, now = listing(self._pattern), self._monotonic()
         seen = {p: (identity(s), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in found.items()}
         if seen != self._seen:
-            self._seen = seen if self._tracks.settle(found, now) else None
+            self._seen = seen if self._tracks.settle(self._pattern, now) else None
             self._forgotten += self._tracks.forget(MOST_CURSORS)
         for track in self._tracks.all:
             if track.where is None and track.descriptor is not None:

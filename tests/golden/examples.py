@@ -92,7 +92,8 @@ EXAMPLES: dict[str, Any] = {
     ),
     "process": process.Snapshot("default", ProcessSample(88_080_384, 31.25, 14, 9, 1_749_900_000.0)),
     "storage": storage.Snapshot(
-        (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False), 12.5, Backups(3, 1_749_949_999.0)),
+        (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False),
+                            12.5, Backups(3, 1_749_949_999.0)),
          storage.StoreState("analytics", None)),
     ),
     "rpc": rpc.Snapshot(

@@ -151,7 +151,8 @@ def test_a_pool_of_a_token_without_symbol_says_so() -> None:
 async def test_real_exchanges_on_a_real_node(tmp_path: Path) -> None:
     async with World(tmp_path / "world", block_time=1) as world:
         about = world.description
-        request = {"urls": [world.rpc_url], "chain_id": about.chain_id, "pools": [p.address.lower() for p in about.pools],
+        request = {"urls": [world.rpc_url], "chain_id": about.chain_id,
+                   "pools": [p.address.lower() for p in about.pools],
                    "tokens": [about.wallets["bot"].lower()]}  # fmt: skip
         found = await in_thread(discovery.inspect, request)
     assert {p["kind"] for p in found["pools"].values()} == {"uniswap_v2"}

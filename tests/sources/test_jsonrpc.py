@@ -35,7 +35,8 @@ def test_answers_come_back_in_order_and_errors_in_their_place() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[" * 100_000, b"3", b"null", b'"x"', b'[{"id":0,"result":NaN}]', b"\xff", answer(3), answer(ok("0", 1)),
+    [b"", b"<html>", b"[" * 100_000, b"3", b"null", b'"x"', b'[{"id":0,"result":NaN}]', b"\xff", answer(3),
+     answer(ok("0", 1)),
      answer(ok(True, 1)), answer(ok(9, 1)), answer(ok(-1, 1)), answer(ok(0, 1), ok(0, 2)), answer({"result": 1}),
      b'{"id":null,"error":{"code":-32600}}', b'{"error":"no"}'],
 )  # fmt: skip

@@ -567,8 +567,8 @@ def test_rotated_names(name: str, expected: object) -> None:
     assert age(name, "a.log") == expected
 
 
-def test_siblings_of_a_missing_directory() -> None:
-    assert log_files.siblings("/nowhere/a.log") == {}
+def test_a_missing_directory() -> None:
+    assert log_files.view(Path("/nowhere/a.log"), ["/nowhere/a.log"]) == log_files.View({}, {})
     assert listing(Path("/nowhere/*.log")) == {}
 
 

@@ -240,7 +240,8 @@ def test_the_canonical_form_knows_values_not_spellings() -> None:
 
 
 def test_lone_surrogates_do_no_harm() -> None:
-    raw = b'{"id":"\\ud800","opportunity":{"token_pair":"\\ud800-\\udfff","dex_1":"\\ud800"},"success":false,"error":"\\ud800"}'
+    raw = b'{"id":"\\ud800","opportunity":{"token_pair":"\\ud800-\\udfff","dex_1":"\\ud800"},'
+    raw += b'"success":false,"error":"\\ud800"}'
     trade = records.from_file("trade_1.json", document(raw), NEW_YORK)
     assert isinstance(trade, Trade)
     assert trade.dex_buy == "other"

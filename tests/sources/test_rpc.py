@@ -69,7 +69,7 @@ async def test_every_fault_is_classed_hides_the_key_and_the_next_endpoint_takes_
                 first, second = reader.nodes
                 assert (first.usable, second.usable, reader.active) == (False, True, second)
                 assert {o for _, o in first.requests} == {outcome}
-                assert set(outcome for _, outcome in first.requests) <= set(rpc.OUTCOMES)
+                assert {outcome for _, outcome in first.requests} <= set(rpc.OUTCOMES)
                 assert KEY not in first.reason
     ours = [record.__dict__ for record in caplog.records if record.name != "aiohttp.access"]
     assert KEY not in repr(ours)  # the access log is the test server's own
