@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter import exposition, log
-from exporter.collector import Collector, Read, Stream
+from exporter.collector import Collector, Read, Stream, busy_clock
 from exporter.exposition import Format
 from exporter.metrics import Family, Gated, counter, gate, gauge
 
@@ -225,14 +225,14 @@ async def follow(board: Board, collector: Collector, stream: Stream) -> None:
 
 async def _once(board: Board, collector: Collector, read: Callable[[], Awaitable[Any]]) -> bool:
     """One read inside the error boundary; cancellation passes through."""
-    started = time.perf_counter()
+    started = busy_clock()
     try:
         async with asyncio.timeout(collector.timeout):
             snapshot = await read()
-        duration = time.perf_counter() - started
+        duration = busy_clock() - started
         board.publish(collector, snapshot, duration)
     except Exception as error:
-        _mark(board, collector, error, time.perf_counter() - started)
+        _mark(board, collector, error, busy_clock() - started)
         return False
     return True
 

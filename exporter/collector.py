@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,21 @@ type Read = Callable[[], Awaitable[Any]]
 type Stream = Callable[[], AsyncGenerator[Any]]
 type Progress = Callable[[int, int], None]
 """Called with (done, total) while a first read runs."""
+
+
+_paused: ContextVar[float] = ContextVar("paused", default=0.0)
+
+
+async def pause(seconds: float) -> None:
+    """Sleep between two looks of a stream, without that time counting as part of a read."""
+    started = time.perf_counter()
+    await asyncio.sleep(seconds)
+    _paused.set(_paused.get() + time.perf_counter() - started)
+
+
+def busy_clock() -> float:
+    """Seconds of this task's time, pauses left out: only differences mean anything."""
+    return time.perf_counter() - _paused.get()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter import board as board_module
 from exporter import log
 from exporter.board import Board, TooManySeries, follow, poll
-from exporter.collector import Collector
+from exporter.collector import Collector, pause
 from exporter.exposition import Format
 from exporter.metrics import Distribution, Family, counter, gauge, histogram
 from tests.running import eventually
@@ -468,3 +468,17 @@ async def test_cancellation_passes_even_while_a_stream_is_closed(board: Board) -
 def test_errors_are_described_in_safe_words(board: Board) -> None:
     board.fail("x", log.Plain("our own words at https://key@host/"), 0.1)
     assert board.states["x"].error == "our own words at <url>"
+
+
+async def test_pauses_of_a_stream_are_not_part_of_its_reads(board: Board) -> None:
+    async def stream() -> AsyncGenerator[dict[str, float]]:
+        while True:
+            await pause(0.3)
+            yield {"a": 1.0}
+
+    board.declare("x", 60)
+    task = asyncio.create_task(follow(board, collector(), stream))
+    await eventually(lambda: board.states["x"].success)
+    task.cancel()
+    await asyncio.wait([task])
+    assert 0 < board.states["x"].duration < 0.3

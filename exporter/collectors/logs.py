@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from collections import Counter
@@ -10,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.collector import Collector, Follow, Sources
+from exporter.collector import Collector, Follow, Sources, pause
 from exporter.config import LogFile
 from exporter.ledger import fetch
 from exporter.metrics import OTHER, Family, counter, gauge
@@ -114,7 +113,7 @@ async def follow(sources: Sources) -> AsyncGenerator[Snapshot]:
                 total = 0
             newest = _snapshot(sources, logs, newest)
             yield newest
-            await asyncio.sleep(EVERY)
+            await pause(EVERY)
     finally:
         for log in logs:
             log.tail.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Final
 
 from exporter import books
 from exporter.books import Books, Route, RouteTotal
-from exporter.collector import Collector, Follow, Sources
+from exporter.collector import Collector, Follow, Sources, pause
 from exporter.metrics import Family, counter, gauge
 from exporter.sources.memory_bank import Bank, Batch
 from exporter.sources.records import WEI, Execution
@@ -68,7 +67,7 @@ async def read(reading: Reading) -> AsyncGenerator[Snapshot]:
     while True:
         async for snapshot in reading.one_pass():
             yield snapshot
-        await asyncio.sleep(EVERY)
+        await pause(EVERY)
 
 
 @dataclass(slots=True)
