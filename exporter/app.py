@@ -186,7 +186,12 @@ class Crew:
         return Sources(self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress)
 
     def _start(self, collector: Collector, sources: Sources) -> None:
-        opened = collector.open(sources)
+        try:
+            opened = collector.open(sources)
+        except Exception as error:
+            self._board.declare(collector.name, collector.max_age)
+            self._board.fail(collector.name, error, 0.0)
+            return
         if opened is None:
             self._site.unset[collector.name] = collector.unset
             self._board.retire(collector.name)

@@ -245,3 +245,17 @@ async def test_first_reads_are_told_now_and_then_and_at_their_end(caplog: pytest
 
 def test_the_catalogue_names_every_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [name for name, _ in app.catalogue()] == ["scrape", "one", "two", "never"]
+
+
+async def test_a_collector_that_cannot_be_opened_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise ValueError("a third party's words")
+
+    odd = replace(FAKE[2], name="odd", open=broken)
+    monkeypatch.setattr(collectors, "ALL", (*FAKE, odd))
+    async with started(settings(tmp_path)) as found:
+        await found.shows('arb_one_up{bot="default"} 1.0')
+        await found.shows('arb_scrape_collector_success{collector="odd"} 0.0')
+        assert "third party" not in await found.page("/")
