@@ -90,6 +90,8 @@ UNTESTED = {
     "exporter.collector": "declarations only; the board and every collector test them",
     "exporter.sources": "empty",
     "exporter.web": "empty",
+    "exporter.sources.log_files": "one room with logs: its files are opened and told apart in test_logs",
+    "exporter.sources.log_tracks": "one room with logs: rotations are followed in test_logs, by a state machine",
     "exporter.collectors": "the table of contents, tested here",
 }
 

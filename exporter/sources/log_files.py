@@ -32,6 +32,8 @@ _NUMBER: Final = re.compile(r"[.-](\d{1,5})")
 _DATE: Final = re.compile(r"[.-](\d{4}[\dT_.:-]{4,24})")
 
 type Listing = dict[str, os.stat_result]
+type Age = tuple[str, int, str]
+"""A rotated file's kind of name, and what orders it within, the newest highest."""
 type Identity = tuple[int, int]
 """(device, inode); given to another file as soon as this one is deleted and not held open."""
 
@@ -114,7 +116,7 @@ class View:
             Moved: it is not there any more.
         """
         descriptor = open_log(path)
-        if identity(os.stat(path) if descriptor is None else descriptor.stat()) != self.places()[path]:
+        if identity(Path(path).stat() if descriptor is None else descriptor.stat()) != self.places()[path]:
             raise Moved
         return descriptor
 
@@ -148,8 +150,8 @@ def _around(bases: set[str]) -> Listing:
     return _regular(paths, MOST_AROUND)
 
 
-def age(path: str, base: str) -> tuple[str, int, str] | None:
-    """A rotated file's kind of name, and what orders it within, the newest highest; None for other names."""
+def age(path: str, base: str) -> Age | None:
+    """The age by which a rotated file's name orders it; None for other names."""
     suffix = path[len(base) :] if path.startswith(base) else ""
     if number := _NUMBER.fullmatch(suffix):
         return "number", -int(number[1]), ""

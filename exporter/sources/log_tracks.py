@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,11 +113,14 @@ class Track:
 
     def same(self, path: str, seen: View) -> bool:
         """Whether the file at this path, by its inode the same, still holds what was read."""
-        status = seen.found[path]
-        if self.where == path and self._checked == (status.st_size, status.st_mtime_ns):
+        if self.where == path and self.unchanged(seen.found[path]):
             return True
         descriptor = self.descriptor or seen.open(path)
         return descriptor is not None and holds(descriptor, self.cursor)
+
+    def unchanged(self, status: os.stat_result) -> bool:
+        """Whether nothing was written since it was last claimed."""
+        return self._checked == (status.st_size, status.st_mtime_ns)
 
     def opened(self) -> Descriptor | None:
         """The file, unless its path has gone to another one meanwhile."""
@@ -130,29 +134,54 @@ class Tracks:
     def __init__(self, cursors: list[Cursor]) -> None:
         self.all = [Track(cursor, cursor.mtime_ns, looked_to=cursor.offset) for cursor in cursors]
         self._next = 1 + max((cursor.file for cursor in cursors), default=0)
+        self._told = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether sizes and times are enough to notice the next change."""
+        return all(track.settled for track in self.all)
+
+    def vacant(self, found: Listing) -> bool:
+        """Whether nothing is at the place of a file that was rotated away: generations may come and go unlisted."""
+        return any(t.where is None and not t.lost and t.cursor.path not in found for t in self.all)
+
+    def refresh(self, found: Listing, now: float) -> bool:
+        """Take note of what has grown; False if something has moved, which `settle` must tell."""
+        known = {track.where: track for track in self.all if track.where is not None}
+        if not self._told or self.vacant(found) or known.keys() != found.keys():
+            return False
+        for path, status in found.items():
+            track = known[path]
+            if not _is(status, track.cursor):
+                return False
+            if not track.unchanged(status):
+                descriptor = track.opened()
+                if descriptor is None or not holds(descriptor, track.cursor):
+                    return False
+                track.claim(path, status, now)
+        return True
 
     def settle(self, pattern: Path, now: float) -> bool:
         """Tell which file is which; whether all could be told: if files move or are being copied, look again."""
+        self._told = False
         seen = view(pattern, {track.cursor.path for track in self.all})
-        if seen is None:
-            return False
-        try:
-            return self._settle(seen, now)
-        except (Moved, FileNotFoundError):
-            return False
+        if seen is not None:
+            with suppress(Moved, FileNotFoundError):
+                self._told = self._settle(seen, now)
+        return self._told
 
     def _settle(self, seen: View, now: float) -> bool:
         free = dict(seen.found)
         self._recognise(free, seen, now)
-        self._find_again(free, seen, now)
-        rotated = {t.cursor.path for t in self.all if t.where is None and not t.lost}
+        rotated = self._find_again(free, seen, now)
+        rotated |= {t.cursor.path for t in self.all if t.where is None and not t.lost}
         for path in (rotated - seen.found.keys()) | free.keys():
             self._begin_missed(path, seen, now)
         copied = {path for path, status in free.items() if self._is_copy(path, status, seen)}
         for path in reversed(free):
             if path not in copied:
                 self._begin(path, seen, now)
-        return not copied and all(track.settled for track in self.all)
+        return not copied
 
     def _recognise(self, free: Listing, seen: View, now: float) -> None:
         """Claim the files whose inode is known and that hold what was read; newer cursors first."""
@@ -166,8 +195,11 @@ class Tracks:
             else:  # truncated or overwritten in place, or recreated with the inode of the deleted one
                 track.lose()
 
-    def _find_again(self, free: Listing, seen: View, now: float) -> None:
-        """Claim the files that hold what a lost one held: copies, and what was rotated while nobody looked."""
+    def _find_again(self, free: Listing, seen: View, now: float) -> set[str]:
+        """Claim the files that hold what a lost one held: copies, and what was rotated while nobody looked.
+
+        Returns the paths of those that were sought now.
+        """
         lost = [track for track in self.all if track.lost]
         for path in list(free) if lost else ():
             descriptor = seen.open(path)
@@ -175,12 +207,13 @@ class Tracks:
                 if descriptor is not None and track.lost and _evident(track, path) and holds(descriptor, track.cursor):
                     track.claim(path, free.pop(path), now)
                     break
-        for track in lost:
-            if track.to_seek:
-                descriptor = self._rotated(track, seen)
-                track.sought()
-                if descriptor is not None:
-                    track.keep(descriptor, now)
+        seeking = [track for track in lost if track.to_seek]
+        for track in seeking:
+            descriptor = self._rotated(track, seen)
+            track.sought()
+            if descriptor is not None:
+                track.keep(descriptor, now)
+        return {track.cursor.path for track in seeking}
 
     def _rotated(self, track: Track, seen: View) -> Descriptor | None:
         """A lost file among its rotated generations: by its inode if possible, else by its content."""
@@ -199,12 +232,14 @@ class Tracks:
         if not before:
             return
         last = max(before, key=lambda track: track.cursor.file)
-        rank = None if last.lost else _rank(path, last.cursor, seen)
+        place = next((other for other, status in seen.beside(path).items() if _is(status, last.cursor)), None)
+        rank = None if place is None else age(place, path)
         for other, status in reversed(self._unclaimed(path, seen).items()):
             mine = age(other, path)
-            if other in seen.found or mine is None:
+            if mine is None or other in seen.found:
                 continue
-            if status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank:
+            newer = status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank
+            if newer or (other == place and not _holds(seen.open(other), last)):
                 self._begin_rotated(other, path, seen, now)
 
     def _unclaimed(self, path: str, seen: View) -> Listing:
@@ -245,9 +280,9 @@ def _is(status: os.stat_result, cursor: Cursor) -> bool:
     return identity(status) == cursor.identity
 
 
-def _rank(path: str, cursor: Cursor, seen: View) -> tuple[str, int, str] | None:
-    """Which of a path's generations the file is."""
-    return next((age(other, path) for other, status in seen.beside(path).items() if _is(status, cursor)), None)
+def _holds(descriptor: Descriptor | None, track: Track) -> bool:
+    """Whether a file cannot be read or still holds what was read; else it was begun anew in the same inode."""
+    return descriptor is None or holds(descriptor, track.cursor)
 
 
 def _evident(track: Track, path: str) -> bool:

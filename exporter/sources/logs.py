@@ -78,7 +78,8 @@ class Tail:
         found, now = listing(self._pattern), self._monotonic()
         seen = {p: (identity(s), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in found.items()}
         if seen != self._seen:
-            self._seen = seen if self._tracks.settle(self._pattern, now) else None
+            told = self._tracks.refresh(found, now) or self._tracks.settle(self._pattern, now)
+            self._seen = seen if told and self._tracks.settled and not self._tracks.vacant(found) else None
             self._forgotten += self._tracks.forget(MOST_CURSORS)
         for track in self._tracks.all:
             if track.where is None and track.descriptor is not None:
@@ -90,7 +91,9 @@ class Tail:
         listed = sorted((t for t in self._tracks.all if t.where is not None), key=lambda t: -t.mtime_ns)
         for place, track in enumerate(listed):
             track.descriptor = track.opened() if place < HELD else None
-        away = sorted((t for t in self._tracks.all if t.where is None and not t.lost), key=lambda t: -t.grew)
+        away = sorted(
+            (t for t in self._tracks.all if t.where is None and not t.lost), key=lambda t: (-t.grew, -t.cursor.file)
+        )
         paths = {track.where for track in listed}
         for place, track in enumerate(away):
             if not track.unread and (place >= HELD or self._over(track, paths, now)):

@@ -5,6 +5,8 @@ import os
 import random
 import shutil
 import tempfile
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from exporter.sources import log_files, logs
+from exporter.sources import log_files, log_tracks, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
 from exporter.sources.logs import Tail
 
@@ -170,6 +172,10 @@ class Rotations(RuleBasedStateMachine):
         assert self.reader.poll() == self.log.whole
 
     @rule()
+    def wait(self) -> None:
+        self.reader.now += logs.LINGER
+
+    @rule()
     def look_and_stop_before_anything_is_put_down(self) -> None:
         self.reader.tail.look()
         if self.reader.tail.behind:
@@ -257,9 +263,11 @@ def test_the_old_file_is_read_while_its_writer_keeps_it_and_let_go_afterwards(lo
     with log.path.open("ab") as writer:
         log.path.rename(log.path.with_name("elsewhere"))
         for expected in (2, 3):
+            for _ in range(2):
+                reader.now += 1000
+                reader.poll()
             writer.write(b"2025-04-06 17:56:36 [INFO] late\n")
             writer.flush()
-            reader.now += 1000
             assert reader.poll() == expected
         log.path.write_bytes(b"2025-04-06 17:56:36 [INFO] new\n")
         assert reader.poll() == 4
@@ -480,6 +488,76 @@ def test_a_copy_in_progress_is_not_read_as_a_new_file(log: Log) -> None:
     assert reader.poll() == 55
 
 
+def test_a_copy_whose_live_file_is_truncated_after_the_look(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(log.path.with_name("bot.log*"))
+    log.append(50)
+    os.utime(log.path, (1, 1))
+    reader.poll()
+    shutil.copy(log.path, f"{log.path}.1")
+    seen = log_files.view(reader.pattern, [])
+    log.truncate()
+    with monkeypatch.context() as patch:
+        patch.setattr(log_tracks, "view", lambda *_: seen)
+        assert reader.poll() == 50
+    log.append(2)
+    assert reader.poll() == 52
+
+
+def test_files_that_move_all_the_time_are_told_apart_later(
+    log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(2)
+    seen = log_files.view(log.path, [])
+    log.rename()
+    log.append(3)
+    for moving in (seen, None):
+        with monkeypatch.context() as patch:
+            patch.setattr(log_tracks, "view", lambda *_, moving=moving: moving)
+            assert reader.poll() == 0
+    with monkeypatch.context() as patch:
+        places = iter(range(100))
+        patch.setattr(log_files.View, "places", lambda _: next(places))
+        assert log_files.view(log.path, []) is None
+    assert reader.poll() == 3
+
+
+class Changing(log_files.Descriptor):
+    """A file that is overwritten between two reads."""
+
+    def read(self, size: int, offset: int) -> bytes:
+        self.reads = getattr(self, "reads", 0) + 1
+        return super().read(size, offset) if self.reads == 1 else b"another content"[offset:]
+
+
+def test_a_file_overwritten_between_two_reads_of_its_beginning_counts_nothing(log: Log) -> None:
+    log.append(5)
+    file = Changing(os.open(log.path, os.O_RDONLY))
+    assert log_files.advance(file, log_files.begin(1, str(log.path), file.stat()), 1 << 20) is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rotations_in_the_middle_of_looks(log: Log, seed: int) -> None:
+    reader, rng = Reader(log.path if seed % 2 else log.path.with_name("bot.log*")), random.Random(seed)
+    reader.poll()
+    writer = threading.Thread(target=write_and_rotate, args=(log, random.Random(seed)))
+    writer.start()
+    while writer.is_alive():
+        assert reader.poll() <= log.number
+        if rng.random() < 0.1:
+            reader.restart()
+    writer.join()
+    reader.poll()
+    assert reader.poll() == log.whole
+
+
+def write_and_rotate(log: Log, rng: random.Random) -> None:
+    for _ in range(80):
+        log.append(rng.randrange(1, 20))
+        if rng.random() < 0.3:
+            log.rename()
+        time.sleep(rng.random() * 0.001)
+
+
 @pytest.mark.parametrize("size", [0, 1, 200])
 def test_a_file_replaced_between_the_look_and_the_read(log: Log, reader: Reader, size: int) -> None:
     log.append(60)
@@ -533,6 +611,11 @@ def test_files_over_the_number_held_open_are_followed_by_name(tmp_path: Path) ->
     files[0].path.rename(tmp_path / "g.log")
     assert reader.read() == 17
     assert reader.poll() == 18
+    for number, file in enumerate(files[1:]):
+        file.append(1)
+        os.utime(file.path, (number + 20, number + 20))
+        assert reader.poll() == 19 + number
+        assert len(descriptors(tmp_path)) == logs.HELD
 
 
 def test_cursors_of_files_long_gone_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
