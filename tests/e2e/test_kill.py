@@ -1,9 +1,11 @@
 """SIGKILL at any moment, forty times, while the bot appends, rewrites and prunes: no trade is lost or counted twice."""
 
 import random
+import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from tests import bank
@@ -13,16 +15,15 @@ KILLS = 40
 
 
 class Bot:
-    """Writes trades without pause and removes only what the exporter has shown."""
+    """Writes trades without pause and removes only what is in the exporter's ledger, which it must never lose again."""
 
-    def __init__(self, path: Path) -> None:
-        self.bank = bank.Bank(path)
+    def __init__(self, path: Path, ledger: Path) -> None:
+        self.bank, self.ledger = bank.Bank(path), ledger
         self.rng = random.Random(7)
         self.trades, self.rows = bank.Oracle(), bank.Oracle()
         self.epoch = bank.FIRST_EPOCH
-        self.files: list[tuple[int, Path]] = []
+        self.files: list[tuple[str, Path]] = []
         self.recent: list[dict[str, object]] = []
-        self.shown = self.shown_rows = 0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._work)
 
@@ -33,7 +34,8 @@ class Bot:
                 self._rewrite()
             if self.rng.random() < 0.5:
                 self._row()
-            self._prune()
+            if self.epoch % 40 == 0:
+                self._prune()
             time.sleep(0.004)
 
     def _trade(self) -> None:
@@ -43,11 +45,11 @@ class Bot:
         file = self.bank.trades / f"trade_{self.epoch}.json"
         style(file, bank.json.dumps(record, indent=2).encode())
         self.trades.trade(record)
-        self.files.append((len(self.trades.keys), file))
+        self.files.append((record["tx_hash"], file))
 
     def _rewrite(self) -> None:
         """The same trade once more, in place or under another name."""
-        _, file = self.rng.choice(self.files)
+        tx_hash, file = self.rng.choice(self.files)
         content = file.read_bytes()
         if self.rng.random() < 0.5:
             bank.write_plain(file, content)
@@ -55,22 +57,26 @@ class Bot:
             self.epoch += 1
             copy = self.bank.trades / f"trade_{self.epoch}.json"
             copy.write_bytes(content)
-            self.files.append((0, copy))
+            self.files.append((tx_hash, copy))
 
     def _row(self) -> None:
         row = bank.row(self.rng)
         self.rows.row(row)
         self.recent.insert(0, row)
-        unseen = len(self.rows.keys) - self.shown_rows
-        self.recent = self.recent[: unseen + 60]
         self.bank.put_recent(self.recent, self.rng.choice(["mmap", "plain", "renamed"]))
 
     def _prune(self) -> None:
-        if len(self.files) > 300:
-            number, file = self.files[0]
-            if number <= self.shown:
-                self.files.pop(0)
-                file.unlink()
+        try:
+            with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as db:
+                kept = {tx_hash for (tx_hash,) in db.execute("SELECT tx_hash FROM trade WHERE source='memory_bank'")}
+                (rows,) = db.execute("SELECT count(*) FROM trade WHERE source='recent'").fetchone()
+        except sqlite3.Error:
+            return  # there is none yet, or it is being opened
+        for place in [p for p in self.files[:-300] if p[0] in kept]:
+            self.files.remove(place)
+            place[1].unlink()
+        if rows == len(self.rows.keys):
+            del self.recent[60:]
 
 
 def total(samples: Samples, source: str) -> int:
@@ -88,7 +94,7 @@ def counters(samples: Samples) -> Samples:
 
 
 def test_forty_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
-    bot = Bot(tmp_path / "bank")
+    bot = Bot(tmp_path / "bank", tmp_path / "ledger" / "ledger.sqlite3")
     settings = {"bot": {"name": "b", "memory_bank": str(tmp_path / "bank")}, "state": str(tmp_path / "ledger")}
     seen: Samples = {}
     bot.thread.start()
@@ -104,7 +110,6 @@ def test_forty_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> Non
                     now = exporter.samples()
                     assert all(now.get(key, value) >= value for key, value in seen.items()), "a counter fell"
                     seen |= counters(now)
-                    bot.shown, bot.shown_rows = total(now, "memory_bank"), total(now, "recent")
                     scrapes += 1
                     time.sleep(0.02)
             finally:
@@ -117,7 +122,17 @@ def test_forty_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> Non
     try:
         last.until_up()
         expected = {"memory_bank": len(bot.trades.keys), "recent": len(bot.rows.keys)}
-        until(lambda: {s: total(last.samples(), s) for s in expected} == expected, 30, last)
+        found: dict[str, int] = {}
+
+        def all_there() -> bool:
+            now = last.samples()
+            found.update({source: total(now, source) for source in expected})
+            return found == expected
+
+        try:
+            until(all_there, 30, last)
+        except AssertionError:
+            raise AssertionError(f"shown {found}, written {expected}") from None
         final = last.samples()
     finally:
         last.process.kill()
