@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -106,9 +107,11 @@ def look(path: Path, limit: int) -> tuple[dict[str, Survey], int]:
         if entry.is_symlink():
             continue
         if entry.name == ".backups" and entry.is_dir():
-            backups = sum(1 for child in entry.iterdir() if not child.name.startswith("."))
+            with suppress(FileNotFoundError):
+                backups = sum(1 for child in entry.iterdir() if not child.name.startswith("."))
         name = entry.name if entry.name in DIRECTORIES and entry.is_dir() else REST
-        found[name] = _sum(found.get(name), survey(entry, limit))
+        with suppress(FileNotFoundError):  # it may vanish meanwhile: the bank itself is there
+            found[name] = _sum(found.get(name), survey(entry, limit))
     return found, backups
 
 

@@ -162,15 +162,16 @@ class Tracks:
         return True
 
     def settle(self, pattern: Path, now: float) -> bool:
-        """Tell which file is which; whether all could be told: if files move or are being copied, look again."""
+        """Tell which file is which; whether it could be told: if files move meanwhile, look again."""
         self._told = False
         seen = view(pattern, {track.cursor.path for track in self.all})
         if seen is not None:
             with suppress(Moved, FileNotFoundError):
-                self._told = self._settle(seen, now)
+                self._settle(seen, now)
+                self._told = True
         return self._told
 
-    def _settle(self, seen: View, now: float) -> bool:
+    def _settle(self, seen: View, now: float) -> None:
         free = dict(seen.found)
         self._recognise(free, seen, now)
         rotated = self._find_again(free, seen, now)
@@ -181,7 +182,6 @@ class Tracks:
         for path in reversed(free):
             if path not in copied:
                 self._begin(path, seen, now)
-        return not copied
 
     def _recognise(self, free: Listing, seen: View, now: float) -> None:
         """Claim the files whose inode is known and that hold what was read; newer cursors first."""

@@ -89,3 +89,16 @@ async def test_a_survey_is_not_repeated_before_it_is_due(made: bank.Bank, tmp_pa
 async def test_a_bank_that_is_not_configured_is_not_read(tmp_path: Path) -> None:
     async with sources(settings(tmp_path)) as s:
         assert memory_bank.COLLECTOR.open(s) is None
+
+
+def test_what_vanishes_during_a_look_costs_only_itself(made: bank.Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = memory_bank.survey
+
+    def gone(path: Path, limit: int) -> object:
+        if path.name == "state":
+            raise FileNotFoundError
+        return real(path, limit)
+
+    monkeypatch.setattr(memory_bank, "survey", gone)
+    found, backups = memory_bank.look(made.path, 1000)
+    assert (set(found), backups) == ({"trades", "metrics", ".backups", "other"}, 2)

@@ -242,6 +242,36 @@ def test_generations_named_by_date(log: Log, reader: Reader, form: str) -> None:
     assert reader.poll() == log.whole - 1
 
 
+def test_generations_that_come_and_go_while_nothing_is_at_the_path(log: Log, reader: Reader) -> None:
+    log.append(1)
+    reader.poll()
+    log.rename(create=False)
+    assert reader.poll() == 1
+    for _ in range(3):
+        log.append(2)
+        log.rename(create=False)
+        assert reader.poll() == log.whole
+
+
+def test_a_file_truncated_without_a_copy_and_rotated_between_looks(log: Log, reader: Reader) -> None:
+    for create in (False, True):
+        log.append(2)
+        reader.poll()
+        written = log.path.stat().st_mtime_ns
+        log.truncate()
+        log.append(3)
+        os.utime(log.path, ns=(written, written))  # as if within the clock's grain
+        log.rename(create)
+        assert reader.poll() == log.whole
+
+
+def test_a_file_put_beside_a_live_one_is_no_copy_unless_it_is_the_same(log: Log) -> None:
+    reader = Reader(log.path.with_name("bot.log*"))
+    assert reader.poll() == 0
+    Path(f"{log.path}.1").write_bytes(b"2025-04-06 17:56:36 [INFO] x\n" * 3)
+    assert reader.poll() == 3
+
+
 def test_the_last_known_generation_is_gone_and_newer_ones_are_there(log: Log, reader: Reader) -> None:
     log.append(1)
     Path(f"{log.path}.9").write_bytes(b"2025-04-06 17:56:36 [INFO] older\n")
@@ -526,7 +556,7 @@ class Changing(log_files.Descriptor):
 
     def read(self, size: int, offset: int) -> bytes:
         self.reads = getattr(self, "reads", 0) + 1
-        return super().read(size, offset) if self.reads == 1 else b"another content"[offset:]
+        return super().read(size, offset) if self.reads == 1 else b"another content"[offset : offset + size]
 
 
 def test_a_file_overwritten_between_two_reads_of_its_beginning_counts_nothing(log: Log) -> None:
