@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -123,9 +124,49 @@ async def reset(request: web.Request, body: Any) -> web.StreamResponse:
     return response
 
 
+@cache
+def _packed() -> bytes:
+    return gzip.compress(bytes(64 << 20))
+
+
 async def bomb(request: web.Request, body: Any) -> web.StreamResponse:
     """A small body that becomes 64 MiB."""
-    return web.Response(body=gzip.compress(bytes(64 << 20)), headers={"Content-Encoding": "gzip"})
+    return web.Response(body=_packed(), headers={"Content-Encoding": "gzip"})
+
+
+async def trickle(request: web.Request, body: Any) -> web.StreamResponse:
+    """A byte now and then, for ever."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.05)
+
+
+async def hang_up(request: web.Request, body: Any) -> web.StreamResponse:
+    """Closes the connection without a word."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+def once(fault: Fault, own: Node) -> Fault:
+    """A fault that is over after one request."""
+
+    async def first(request: web.Request, body: Any) -> web.StreamResponse:
+        own.fault = None
+        return await fault(request, body)
+
+    return first
+
+
+def batches_up_to(most: int, own: Node, refusal: Callable[[Any], web.Response]) -> Fault:
+    """Right answers to small batches; `refusal` of the others."""
+
+    async def fault(request: web.Request, body: Any) -> web.StreamResponse:
+        return refusal(body) if len(body) > most else web.json_response(own.reply(body))
+
+    return fault
 
 
 async def flood(request: web.Request, body: Any) -> web.StreamResponse:

@@ -20,6 +20,8 @@ INTERVAL = gauge("arb_chain_block_interval_seconds", "Mean time between blocks, 
 
 WINDOW: Final = 120
 """Looks that the block interval is measured over."""
+SHORTEST: Final = 10
+"""Seconds of the chain's time below which nothing is said: a whole second is a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,11 @@ class Head:
 
     def _interval(self, number: int, timestamp: int) -> float | None:
         """Blocks' own times over many looks: whole seconds are too coarse for two blocks, and clocks may differ."""
-        if self._seen and number < self._seen[-1][0]:
-            self._seen.clear()  # a reorg, or a node behind: measure anew
-        if not self._seen or number > self._seen[-1][0]:
-            self._seen.append((number, timestamp))
+        while self._seen and number <= self._seen[-1][0]:
+            self._seen.pop()  # seen already; or a reorg, or a node behind: what went before still counts
+        self._seen.append((number, timestamp))
         (first, began), (last, ended) = self._seen[0], self._seen[-1]
-        return (ended - began) / (last - first) if last > first and ended > began else None
+        return (ended - began) / (last - first) if ended - began >= SHORTEST else None
 
 
 def _number(block: Any) -> int | None:

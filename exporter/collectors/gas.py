@@ -58,8 +58,10 @@ class Fees:
     async def _has_oracle(self) -> bool:
         node = self._rpc.active
         if node is None or self._oracle[0] is not node:
-            code = await self._rpc.call("eth_getCode", [ORACLE, "latest"])
-            self._oracle = self._rpc.active, isinstance(code, str) and len(code) > 2
+            (code,) = await self._rpc.batch([("eth_getCode", [ORACLE, "latest"])])
+            if not isinstance(code, str):
+                return False  # no answer costs L1's fees only, until the next look
+            self._oracle = self._rpc.active, len(code) > 2
         return self._oracle[1]
 
 

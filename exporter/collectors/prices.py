@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from exporter import log
 from exporter.collector import Collector, Poll, Sources
@@ -14,7 +13,7 @@ from exporter.config import Chain, Pool
 from exporter.metrics import Family, counter, gauge
 from exporter.sources import pools
 from exporter.sources.contracts import Contracts, Known
-from exporter.sources.jsonrpc import Malformed, RpcError, eth_call, words
+from exporter.sources.jsonrpc import Call, Malformed, RpcError, eth_call, quantity, words
 from exporter.sources.pools import Reserves, Venue
 from exporter.sources.rpc import Rpc
 
@@ -26,12 +25,18 @@ SPREAD = gauge("arb_price_spread_ratio", "Highest price over lowest across venue
 RESERVE = gauge("arb_pool_reserve_tokens", "Tokens in the pool, in the token's own unit.", *_VENUE, "token")
 UP = gauge("arb_pool_up", "1 if the pool is what the settings say and its price can be read.", "dex", "pool")
 
+HEAD: Final[Call] = ("eth_blockNumber", [])
+MOST_BEHIND: Final = 3
+"""Looks for which an older block counts as a node that lags; after that it is a reorg, or a chain begun anew."""
+
+_END_OF_TIME: Final = 2**32  # as pairs count it
+
 logger = log.get("prices")
 
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """One pool; `price` is None for an empty one, `changed` (epoch seconds) until a change was seen."""
+    """One pool; `price` is None for an empty one, `changed` (epoch seconds, the pool's own word) if it never did."""
 
     venue: Venue
     reserves: Reserves
@@ -53,64 +58,98 @@ class Unknown(log.Plain):
 
 
 class Watch:
-    """Reads all pools in one batch and remembers when each was seen to change."""
+    """Reads all pools in one batch and counts how often each was seen to change."""
 
     def __init__(self, rpc: Rpc, contracts: Contracts, chain: Chain) -> None:
         self._rpc, self._contracts, self._chain = rpc, contracts, chain
+        self._known: Known | None = None
+        self._venues: list[Venue] = []
+        self._labels: dict[str, str] = {}
+        self._order: dict[str, int] = {}
         self._last: dict[str, PoolState] = {}
         self._told: set[str] = set()
-        self._labels: dict[str, str] = {}
+        self._shown: Snapshot | None = None
+        self._block = self._behind = 0
 
     async def read(self) -> Snapshot:
-        """Reserves now; a pool that gives no usable answer costs only itself.
+        """Reserves now; a pool that gives no usable answer costs only itself. The last snapshot if nothing changed.
 
         Raises:
             Unknown: no pool is known yet. Unreachable: no endpoint answers.
         """
+        await self._rpc.ready()  # else the contracts need not be looked up
         known = await self._contracts.known()
         if not known.pools and known.pending:
             raise Unknown("what the pools are is being looked up")
-        venues = self._venues(known)
-        results = await self._rpc.batch([eth_call(v.facts.address, pools.GET_RESERVES) for v in venues])
-        now = time.time()
-        states = [self._state(v, r, now) for v, r in zip(venues, results, strict=True)]
-        self._last |= {state.venue.label: state for state in states if state is not None}
-        alive = {(state.venue.dex, state.venue.label) for state in states if state is not None}
-        up = {(p.dex, self._labels[p.address]): False for p in self._chain.pools} | dict.fromkeys(alive, True)
-        return Snapshot(tuple(state for state in states if state is not None), up)
+        if known is not self._known:
+            self._learn(known)
+        calls = [eth_call(venue.facts.address, pools.GET_RESERVES) for venue in self._venues]
+        block, *results = await self._rpc.batch([HEAD, *calls])
+        lags, shown = self._lags(block), self._shown
+        if shown is None or not lags:
+            snapshot = self._snapshot(results)
+            shown = self._shown = shown if shown == snapshot else snapshot
+        return shown
 
-    def _venues(self, known: Known) -> list[Venue]:
-        facts = [known.pools.get(pool.address) for pool in self._chain.pools]
-        names = pools.labels(self._chain.pools, [f.fee if f else None for f in facts])
-        self._labels = {pool.address: name for pool, name in zip(self._chain.pools, names, strict=True)}
-        return [
-            pools.venue(pool, name, fact)
-            for pool, name, fact in zip(self._chain.pools, names, facts, strict=True)
-            if fact is not None and self._usable(pool, name, fact.kind)
+    def _learn(self, known: Known) -> None:
+        """Name the pools in the order in which they became known, so that no label ever moves to another pool."""
+        for pool in self._chain.pools:
+            if pool.address in known.pools:
+                self._order.setdefault(pool.address, len(self._order))
+        ordered = sorted(self._chain.pools, key=lambda pool: self._order.get(pool.address, len(self._order)))
+        facts = [known.pools.get(pool.address) for pool in ordered]
+        names = pools.labels(ordered, [fact.fee if fact else None for fact in facts])
+        self._labels = {pool.address: name for pool, name in zip(ordered, names, strict=True)}
+        self._venues = [
+            pools.venue(pool, self._labels[pool.address], known.pools[pool.address])
+            for pool in self._chain.pools
+            if pool.address in known.pools
+            and self._usable(pool, self._labels[pool.address], known.pools[pool.address].kind)
         ]
+        self._known = known
+
+    def _lags(self, answer: Any) -> bool:
+        """Whether the node is behind what was shown already: of several behind one address, some are."""
+        try:
+            block = quantity(answer)
+        except (Malformed, RpcError):
+            return False
+        if block < self._block and self._behind < MOST_BEHIND:
+            self._behind += 1
+            return True
+        self._block, self._behind = block, 0
+        return False
+
+    def _snapshot(self, results: Sequence[Any]) -> Snapshot:
+        made = [self._state(venue, result) for venue, result in zip(self._venues, results, strict=True)]
+        states = tuple(state for state in made if state is not None)
+        self._last |= {state.venue.label: state for state in states}
+        up = {(pool.dex, self._labels[pool.address]): False for pool in self._chain.pools}
+        return Snapshot(states, up | {(state.venue.dex, state.venue.label): True for state in states})
 
     def _usable(self, pool: Pool, name: str, kind: str) -> bool:
         """A wrong price is worse than none: read only what is of a kind we read, and of the kind that was said."""
         if pool.kind == kind and kind in pools.READABLE:
             return True
-        words_ = "is of another kind than configured" if pool.kind != kind else "is of a kind that is not read yet"
-        if name not in self._told:
-            self._told.add(name)
-            logger.warning(f"pool {words_}", pool=name, configured=pool.kind, found=kind)
+        wrong = "is of another kind than configured" if pool.kind != kind else "is of a kind that is not read yet"
+        if pool.address not in self._told:
+            self._told.add(pool.address)
+            logger.warning(f"pool {wrong}", pool=name, configured=pool.kind, found=kind)
         return False
 
-    def _state(self, venue: Venue, result: Any, now: float) -> PoolState | None:
+    def _state(self, venue: Venue, result: Any) -> PoolState | None:
         try:
-            reserves = Reserves.of(words(result, 2))
+            amount0, amount1, changed = words(result, 3)
         except (Malformed, RpcError):
             return None
-        if reserves is None:
+        reserves = Reserves.of((amount0, amount1))
+        if reserves is None or changed >= _END_OF_TIME:
             return None
         last = self._last.get(venue.label)
         if last is not None and last.reserves == reserves:
             return last
         changes = 0 if last is None else last.changes + 1
-        return PoolState(venue, reserves, pools.price(venue, reserves), now, changes)
+        return PoolState(venue, reserves, pools.price(venue, reserves), float(changed) or None, changes)
 
 
 def spreads(states: Sequence[PoolState]) -> dict[str, float]:

@@ -55,7 +55,7 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
 
 def _open(sources: Sources) -> Poll | None:
     rpc = sources.rpc
-    return None if rpc is None else Poll(lambda: read(rpc), every=2.0)
+    return None if rpc is None else Poll(lambda: read(rpc), every=1.0)
 
 
 COLLECTOR = Collector(

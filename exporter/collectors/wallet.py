@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,12 +48,24 @@ async def read(rpc: Rpc, contracts: Contracts, chain: Chain) -> Snapshot:
     Raises:
         Unreachable: no endpoint answers.
     """
+    await rpc.ready()  # else the contracts need not be looked up
     known = await contracts.known()
     tokens = [known.tokens[address] for address in chain.tokens if address in known.tokens]
     batches = [_calls(wallet, tokens) for wallet in chain.wallets]
     results = iter(await rpc.batch([call for calls in batches for call in calls]))
-    states = [_state(w, tokens, [next(results) for _ in c]) for w, c in zip(chain.wallets, batches, strict=True)]
-    return Snapshot(tuple(states))
+    names = _names(tokens)
+    answers = [[next(results) for _ in calls] for calls in batches]
+    return Snapshot(tuple(_state(w, tokens, names, a) for w, a in zip(chain.wallets, answers, strict=True)))
+
+
+def _names(tokens: list[Token]) -> list[str]:
+    """The tokens' symbols; one that is taken by an earlier token gets `-2`, `-3` in the order of the settings."""
+    count = Counter[str]()
+    names = []
+    for token in tokens:
+        count[token.symbol] += 1
+        names.append(token.symbol if count[token.symbol] == 1 else f"{token.symbol}-{count[token.symbol]}")
+    return names
 
 
 def _calls(wallet: Named, tokens: list[Token]) -> list[Call]:
@@ -64,15 +77,15 @@ def _calls(wallet: Named, tokens: list[Token]) -> list[Call]:
     ]
 
 
-def _state(wallet: Named, tokens: list[Token], results: list[Any]) -> WalletState:
+def _state(wallet: Named, tokens: list[Token], names: list[str], results: list[Any]) -> WalletState:
     balance, mined, sent = map(_quantity, results[:3])
-    amounts = [(token, _amount(result, token)) for token, result in zip(tokens, results[3:], strict=True)]
+    amounts = zip(names, map(_amount, results[3:], tokens), strict=True)
     return WalletState(
         wallet.name,
         None if balance is None else float(Fraction(balance, WEI)),
         mined,
         None if mined is None or sent is None else max(sent - mined, 0),
-        tuple((token.symbol, amount) for token, amount in amounts if amount is not None),
+        tuple((name, amount) for name, amount in amounts if amount is not None),
     )
 
 

@@ -18,7 +18,7 @@ from exporter.ledger import Ledger, fetch
 
 CHILD: Final = (sys.executable, "-m", "exporter.sources.discovery")
 TIMEOUT: Final = 60.0
-RETRY_FIRST, RETRY_LAST = 2.0, 300.0
+RETRY_FIRST, RETRY_DOWN, RETRY_LAST = 2.0, 30.0, 300.0
 LARGEST: Final = 4 << 20
 
 logger = log.get("contracts")
@@ -64,6 +64,7 @@ class Contracts:
         self._task: asyncio.Task[None] | None = None
         self._due = 0.0
         self._wait = RETRY_FIRST
+        self._told: set[str] = set()
 
     async def known(self) -> Known:
         """What is known; what is not is being looked up meanwhile.
@@ -103,21 +104,35 @@ class Contracts:
             "tokens": [t for t in self._chain.tokens if t not in known.tokens],
         }
         logger.info("looking up contracts", pools=len(request["pools"]), tokens=len(request["tokens"]))
+        longest = RETRY_DOWN
         try:
             found = await self._ask(request)
             await self._ledger.write(lambda db: _write(db, self._chain.chain_id, found))
             self._known = await self._load()
+            self._tell_strangers(found)
+            if all(found[part].keys() >= set(request[part]) for part in ("pools", "tokens")):
+                longest = RETRY_LAST  # what has been asked about in vain is hardly worth asking about again
         except Exception as error:
-            logger.warning("contracts could not be looked up", error=log.describe(error), again_in_seconds=self._wait)
-        if self._known is not None and self._known.pending:
-            self._tell_missing(self._known)
-            self._due = time.monotonic() + self._wait
-            self._wait = min(self._wait * 2, RETRY_LAST)
+            logger.warning("contracts could not be looked up", error=log.describe(error))
+        if _size(self._known) > _size(known):
+            self._wait = RETRY_FIRST
+        self._due = time.monotonic() + min(self._wait, longest)
+        self._wait = min(self._wait * 2, RETRY_LAST)
 
-    def _tell_missing(self, known: Known) -> None:
+    def _tell_strangers(self, found: dict[str, Any]) -> None:
+        """What the settings call a pool or a token and the chain does not, once."""
         for pool in self._chain.pools:
-            if pool.address not in known.pools:
-                logger.warning("nothing is known of this pool yet", pool=pool.name or pool.dex, address=pool.address)
+            if found["pools"].get(pool.address, pool) is None and pool.address not in self._told:
+                logger.warning("this is no pool of a known kind", pool=pool.name or pool.dex, address=pool.address)
+                self._told.add(pool.address)
+        for token in self._chain.tokens:
+            if found["tokens"].get(token, token) is None and token not in self._told:
+                logger.warning("this is no token", address=token)
+                self._told.add(token)
+
+
+def _size(known: Known | None) -> int:
+    return len(known.pools) + len(known.tokens) if known else 0
 
 
 class NoAnswer(log.Plain):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +22,11 @@ from exporter.sources.pairs import pair_of_tokens
 if TYPE_CHECKING:
     from web3 import Web3
 
-ZERO: Final = "0x0000000000000000000000000000000000000000"
 TIMEOUT: Final = 8.0
+ENOUGH: Final = 40.0
+"""Seconds after which a look-up ends with what it knows by then: a hundred pools of a far node take longer."""
+MOST_TROUBLES: Final = 3
+MEMORY: Final = 256 << 20  # three times what a hundred pools take
 FACTORIES: Final = {
     "0x33128a8fc17869897dce68ed026d694621f6fdfd": "uniswap",
     "0x420dd381b31aef6683db6b902084cb0ffece40da": "aerodrome",
@@ -31,13 +36,15 @@ FACTORIES: Final = {
     "0x71524b4f93c58fcbf659783284e38825f0622859": "sushiswap",
     "0x8909dc15e40173ff4699343b6eb8132c65e18ec6": "uniswap",
 }
-UNISWAP_V2_FEE: Final = 3000
+UNISWAP_V2_FEE, WHOLE = 3000, 1_000_000  # in hundredths of a bip
 _SELECTORS: Final = {
     "token0": "0x0dfe1681", "token1": "0xd21220a7", "getReserves": "0x0902f1ac", "stable": "0x22be3de1",
     "slot0": "0x3850c7bd", "tickSpacing": "0xd0c93a7c", "fee": "0xddca3f43", "factory": "0xc45a0155",
     "decimals": "0x313ce567", "symbol": "0x95d89b41",
 }  # fmt: skip
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+_REVERT: Final = re.compile(r"(?i)revert|opcode|jump|stack|out of gas|execution|\bvm\b")
+_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _GET_FEE: Final = "0xcc56b2c5"
 
 
@@ -65,33 +72,38 @@ class Inspector:
 
     def pool(self, address: str) -> dict[str, Any] | None:
         """Kind, tokens, fee in hundredths of a bip, and factory of a pool; None if it is none that we know."""
-        tokens = [self._word(address, _SELECTORS[name]) for name in ("token0", "token1")]
         kind = self._kind(address)
-        if kind is None or None in tokens or 0 in tokens:
+        token0, token1 = (self._address(address, _SELECTORS[name]) for name in ("token0", "token1"))
+        if kind is None or token0 is None or token1 is None:
             return None
-        token0, token1 = (f"0x{token:040x}" for token in tokens if token is not None)
-        factory = self._word(address, _SELECTORS["factory"]) or 0
+        factory = self._address(address, _SELECTORS["factory"])
         fee = self._fee(address, kind, factory)
+        if fee > WHOLE:
+            return None
         checksum = self._w3.to_checksum_address(address)
-        return {"kind": kind, "token0": token0, "token1": token1, "fee": fee, "factory": f"0x{factory:040x}",
-                "checksum": checksum}  # fmt: skip
+        return {"kind": kind, "token0": token0, "token1": token1, "fee": fee, "factory": factory, "checksum": checksum}
 
     def _kind(self, address: str) -> str | None:
-        if self._call(address, _SELECTORS["getReserves"]) is not None:
+        if len(self._call(address, _SELECTORS["getReserves"]) or b"") >= 3 * 32:
             return "solidly" if self._word(address, _SELECTORS["stable"]) is not None else "uniswap_v2"
-        slot0 = self._call(address, _SELECTORS["slot0"])
-        if slot0 is None:
+        slot0 = self._call(address, _SELECTORS["slot0"]) or b""
+        if len(slot0) < 2 * 32:
             return None
         return "slipstream" if len(slot0) == 6 * 32 else "uniswap_v3"
 
-    def _fee(self, address: str, kind: str, factory: int) -> int:
+    def _fee(self, address: str, kind: str, factory: str | None) -> int:
         if kind == "uniswap_v2":
             return UNISWAP_V2_FEE  # its contracts hold the fee as a constant and tell it to nobody
         if kind != "solidly":
             return self._word(address, _SELECTORS["fee"]) or 0
         stable = self._word(address, _SELECTORS["stable"]) or 0
-        bps = self._word(f"0x{factory:040x}", f"{_GET_FEE}{int(address, 16):064x}{stable:064x}")
-        return (bps or 0) * 100
+        asked = f"{_GET_FEE}{int(address, 16):064x}{stable:064x}"
+        return ((self._word(factory, asked) if factory else None) or 0) * 100
+
+    def _address(self, address: str, data: str) -> str | None:
+        """An address that a contract tells; zero, or a word that is none, is nothing."""
+        word = self._word(address, data)
+        return f"0x{word:040x}" if word and word < 2**160 else None
 
     def _symbol(self, address: str) -> str | None:
         """A symbol as a string, or as the bytes32 of old tokens."""
@@ -100,8 +112,7 @@ class Inspector:
             return None
         if len(raw) == 32:
             return _clean(raw.rstrip(b"\0"))
-        length = int.from_bytes(raw[32:64], "big")
-        return _clean(raw[64 : 64 + min(length, 256)])
+        return _clean(raw[64 : 64 + min(int.from_bytes(raw[32:64], "big"), 256)])
 
     def _word(self, address: str, data: str) -> int | None:
         raw = self._call(address, data)
@@ -117,22 +128,22 @@ class Inspector:
         except ContractLogicError:
             return None
         except Web3RPCError as error:
-            # Nodes word a revert in many ways; code 3 and the execution range are reverts, the rest is trouble.
-            if _error_code(error) in (3, -32000, -32015):
-                return None
-            raise
+            if not _reverted(error):
+                raise
+            return None
         return raw if len(raw) >= 32 else None
 
 
-def _error_code(error: Any) -> int:
-    response = getattr(error, "rpc_response", None) or {}
-    code = response.get("error", {}).get("code", 0)
-    return code if isinstance(code, int) else 0
+def _reverted(error: Any) -> bool:
+    """Whether the contract failed, and not the node: -32000 can be either, and a passing trouble is no answer."""
+    told = (getattr(error, "rpc_response", None) or {}).get("error")
+    code, message = (told.get("code"), str(told.get("message", ""))) if isinstance(told, dict) else (0, "")
+    return code in (3, -32015) or (code == -32000 and _REVERT.search(message[:300]) is not None)
 
 
 def _clean(raw: bytes) -> str | None:
     text = label(raw.decode("utf-8", "replace").strip())
-    return None if text in ("", OTHER) else text
+    return text if text.isprintable() and text not in ("", OTHER) else None
 
 
 def connect(urls: list[str], chain_id: int | None) -> Inspector:
@@ -141,10 +152,13 @@ def connect(urls: list[str], chain_id: int | None) -> Inspector:
     Raises:
         Unanswered: there is none.
     """
+    import requests
     from web3 import HTTPProvider, Web3
 
     for url in urls:
-        provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT, "allow_redirects": False},
+        session = requests.Session()
+        session.trust_env = False  # no proxies, no .netrc: as in the running process
+        provider = HTTPProvider(url, request_kwargs={"timeout": TIMEOUT, "allow_redirects": False}, session=session,
                                 exception_retry_configuration=None, cache_allowed_requests=True)  # fmt: skip
         # CCIP Read would let a contract send us to any address.
         provider.global_ccip_read_enabled = False
@@ -155,40 +169,96 @@ def connect(urls: list[str], chain_id: int | None) -> Inspector:
     raise Unanswered
 
 
+class LookUp:
+    """Asks about many addresses; ends with what it knows when there is too much trouble, or not enough time."""
+
+    def __init__(self, inspector: Inspector) -> None:
+        self._inspector = inspector
+        self._until = time.monotonic() + ENOUGH
+        self._troubles = 0
+        self.pools: dict[str, dict[str, Any] | None] = {}
+        self.tokens: dict[str, dict[str, Any] | None] = {}
+
+    def ask(self, pools: Iterable[str], tokens: Iterable[str]) -> None:
+        """Find out what pools are, each with its tokens, so that what is known is always of use; then tokens.
+
+        Raises:
+            Unanswered: nothing was found out.
+        """
+        for address in pools:
+            self._add(self.pools, address, self._inspector.pool)
+            pool = self.pools.get(address)
+            for side in (pool["token0"], pool["token1"]) if pool else ():
+                self._add(self.tokens, side, self._inspector.token)
+        for address in tokens:
+            self._add(self.tokens, address, self._inspector.token)
+        if self._troubles and not self.pools and not self.tokens:
+            raise Unanswered
+
+    def _add(self, found: dict[str, Any], address: str, ask: Callable[[str], Any]) -> None:
+        if address not in found:
+            try:
+                if self._troubles >= MOST_TROUBLES or time.monotonic() > self._until:
+                    raise Unanswered
+                found[address] = ask(address)
+            except Exception:  # of one contract, or of the node: what it is stays unknown
+                self._troubles += 1
+
+
 def inspect(
     request: dict[str, Any], connected: Callable[[list[str], int | None], Inspector] = connect
 ) -> dict[str, Any]:
     """What the asked addresses are: pools, and tokens including those of the pools; None for what is neither.
 
     Raises:
-        Unanswered, Exception: nothing was found out.
+        Unanswered: nothing was found out; what was not found out of single addresses is left out.
     """
-    inspector = connected(request["urls"], request["chain_id"])
-    pools = {address: inspector.pool(address) for address in request["pools"]}
-    wanted = {*request["tokens"], *(pool[side] for pool in pools.values() if pool for side in ("token0", "token1"))}
-    return {"pools": pools, "tokens": {address: inspector.token(address) for address in sorted(wanted)}}
+    looked = LookUp(connected(request["urls"], request["chain_id"]))
+    looked.ask(request["pools"], request["tokens"])
+    return {"pools": looked.pools, "tokens": looked.tokens}
 
 
 def run(rpc: str, addresses: list[str]) -> int:
-    """`arb-exporter discover`: print settings for addresses; 0 if all were recognised, else 1."""
-    url = os.environ.get(rpc.removeprefix("env:"), "") if rpc.startswith("env:") else os.path.expandvars(rpc)
+    """`arb-exporter discover`: print settings for addresses; 0 if all were recognised, else 1.
+
+    `rpc` is a URL, or `env:NAME` or `${NAME}`, which keep it out of the arguments.
+    """
+    url = _from_environment(rpc)
+    if not url:
+        print("--rpc: the environment variable is not set", file=sys.stderr)
+        return 1
     scrub.learn([url])
-    known = [a.lower() for a in addresses if _ADDRESS.fullmatch(a)]
-    for wrong in (a for a in addresses if not _ADDRESS.fullmatch(a)):
-        print(f"{scrub(wrong)[:80]}: is not an address (0x and 40 hexadecimal digits)", file=sys.stderr)
+    wrong = [a for a in addresses if not _ADDRESS.fullmatch(a)]
+    for word in wrong:
+        print(f"{ascii(scrub(word)[:80])[1:-1]}: is not an address (0x and 40 hexadecimal digits)", file=sys.stderr)
+    asked = list(dict.fromkeys(a.lower() for a in addresses if a not in wrong))
     try:
         inspector = connect([url], None)
-        found = {a: inspector.pool(a) for a in known}
-        tokens = {a: inspector.token(a) for a in known if found[a] is None}
-        sides = {s: inspector.token(s) for p in found.values() if p for s in (p["token0"], p["token1"])}
+        looked = LookUp(inspector)
+        looked.ask(asked, ())
+        looked.ask((), (a for a in asked if a in looked.pools and looked.pools[a] is None))
+        text = yaml_of(inspector.chain_id(), looked.pools, {a: looked.tokens.get(a) for a in asked}, looked.tokens)
     except Exception:
         print("the node does not answer; is the URL right and the node up?", file=sys.stderr)
         return 1
-    strangers = [a for a in known if found[a] is None and tokens.get(a) is None]
-    for stranger in strangers:
-        print(f"{stranger}: is neither a pool nor a token on this chain", file=sys.stderr)
-    print(yaml_of(inspector.chain_id(), found, tokens, sides), end="")
-    return 1 if strangers or len(known) < len(addresses) else 0
+    print(text, end="")
+    return 1 if _tell_strangers(asked, looked) or wrong else 0
+
+
+def _from_environment(rpc: str) -> str:
+    """The URL with variables replaced; nothing if one of them is not set."""
+    text = re.sub(r"^env:(\w+)$", r"${\1}", rpc)
+    found = {name: os.environ.get(name, "") for name in _VARIABLE.findall(text)}
+    return _VARIABLE.sub(lambda match: found[match[1]], text) if all(found.values()) else ""
+
+
+def _tell_strangers(asked: list[str], looked: LookUp) -> bool:
+    """One line for each address that has no place in the settings."""
+    strangers = [a for a in asked if not looked.pools.get(a) and not looked.tokens.get(a)]
+    words = {True: "is neither a pool nor a token on this chain", False: "could not be asked about; try again"}
+    for address in strangers:
+        print(f"{address}: {words[address in looked.tokens]}", file=sys.stderr)
+    return bool(strangers)
 
 
 def yaml_of(chain_id: int, pools: dict[str, Any], tokens: dict[str, Any], sides: dict[str, Any]) -> str:
@@ -226,4 +296,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # a node that sends a bomb costs the child only
     sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,16 +15,28 @@ type Call = tuple[str, list[Any]]
 
 _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
-_RATE_CODES: Final = frozenset((-32005, -32029, 429))
+_RATE_CODES: Final = frozenset((-32005, -32016, -32029, 429))
 WORD: Final = 64
+MOST_VALUES: Final = 200_000
+"""More in one answer is a bomb: eight megabytes of `[],` become two hundred, and hold up the loop for half a second."""
 
 
 class Malformed(Plain):
     """An answer that is not what JSON-RPC, or the method, promises."""
 
+    outcome = "malformed"
+
+
+class Refused(Malformed):
+    """The node does not take a batch as a whole, as a rule because it is too large."""
+
+    outcome = "rpc_error"
+
 
 class RateLimited(Plain):
     """The node asks to be left alone for a while."""
+
+    outcome = "rate_limited"
 
 
 class RpcError(Plain):
@@ -32,6 +45,7 @@ class RpcError(Plain):
     def __init__(self, code: int) -> None:
         super().__init__(f"the node answered with error {code}")
         self.code = code
+        self.outcome = "rate_limited" if code in _RATE_CODES else "rpc_error"
 
 
 def request(calls: Sequence[Call]) -> bytes:
@@ -44,44 +58,61 @@ def answers(body: bytes, count: int) -> list[Any]:
     """The results of a batch in order; an error of one call is an `RpcError` in its place.
 
     Raises:
-        Malformed: this is no answer to that batch. RateLimited: all of it was refused.
+        Malformed: this is no answer to that batch. Refused, RateLimited: nor will there be one.
     """
     parsed = _parse(body)
-    if isinstance(parsed, dict):
-        _refused(parsed)
-        parsed = [parsed]
-    if not isinstance(parsed, list):
+    parts = [parsed] if isinstance(parsed, dict) else parsed
+    if not isinstance(parts, list) or not parts:
         raise Malformed("the answer is not a batch")
+    _check_refusal(parts, count)
     found: dict[int, Any] = {}
-    for part in parsed:
+    for part in parts:
         place = part.get("id") if isinstance(part, dict) else None
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count or place in found:
             raise Malformed("the answer has unknown or doubled ids")
         found[place] = _result(part)
-    if found and all(isinstance(f, RpcError) and f.code in _RATE_CODES for f in found.values()):
-        raise RateLimited("the node limits the rate of requests")
     return [found.get(place, Malformed("the answer to this call is missing")) for place in range(count)]
 
 
+def outcome(result: Any) -> str:
+    """The class of one call's result."""
+    return result.outcome if isinstance(result, Malformed | RpcError) else "ok"
+
+
 def _parse(body: bytes) -> Any:
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise Malformed("the answer has too many values")
     try:
-        return json.loads(body, parse_constant=_no_constant)
+        return json.loads(body, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Malformed("the answer is not JSON") from None
 
 
-def _no_constant(_: str) -> Any:
+def _no_number(_: str) -> Any:
     raise ValueError
 
 
-def _refused(answer: dict[str, Any]) -> None:
-    """A single object in place of a batch: an error about all of it, unless it answers a batch of one."""
-    error = answer.get("error")
-    if error is not None and not isinstance(answer.get("id"), int):
-        code = _code(error)
-        if code in _RATE_CODES:
-            raise RateLimited("the node limits the rate of requests")
-        raise Malformed(f"the node refused the whole batch with error {code}")
+def _finite(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _no_number(text)  # such as 1e999
+
+
+def _check_refusal(parts: list[Any], count: int) -> None:
+    """Errors alone, where they mean the batch and not its calls: nodes send one, or the same for each call."""
+    errors = [part.get("error") for part in parts if isinstance(part, dict)]
+    if len(errors) < len(parts) or None in errors:
+        return
+    single = len(parts) == 1 and (count > 1 or not isinstance(parts[0].get("id"), int))
+    if count > 1 and all(map(_names_batch, errors)):
+        raise Refused("the batch is too large for the node")
+    if all(_code(error) in _RATE_CODES for error in errors):
+        raise RateLimited("the node limits the rate of requests")
+    if single:
+        raise Refused(f"the node refused the whole batch with error {_code(errors[0])}")
+
+
+def _names_batch(error: Any) -> bool:
+    """Whether it is the size that a node minds; some give that the code of a rate limit."""
+    return isinstance(error, dict) and "batch" in str(error.get("message", ""))[:200].lower()
 
 
 def _result(part: dict[str, Any]) -> Any:

@@ -67,13 +67,25 @@ async def test_a_head_that_is_none_is_an_error(own: Node, answer: Any) -> None:
             await Head(reader, made).read()
 
 
-async def test_the_interval_is_measured_over_many_blocks_and_anew_after_a_reorg(own: Node) -> None:
-    own.answers["eth_getBlockByNumber"] = blocks((10, 1000), (10, 1000), (15, 1001), (20, 1002), (19, 1002), (24, 1003))
+async def test_the_interval_is_measured_over_many_blocks(own: Node) -> None:
+    looks = (10, 1000), (10, 1000), (15, 1001), (55, 1009), (60, 1010), (110, 1020)
+    own.answers["eth_getBlockByNumber"] = blocks(*looks)
     made = chain(own)
     async with Rpc(made) as reader:
         head = Head(reader, made)
-        intervals = [(await head.read()).block_interval_seconds for _ in range(6)]
-    assert intervals == [None, None, pytest.approx(0.2), pytest.approx(0.2), None, pytest.approx(0.2)]
+        intervals = [(await head.read()).block_interval_seconds for _ in looks]
+    assert intervals == [None, None, None, None, pytest.approx(0.2), pytest.approx(0.2)]
+
+
+async def test_nodes_that_lag_and_reorgs_leave_the_interval_alone_and_a_new_chain_begins_anew(own: Node) -> None:
+    looks = (100, 1000), (110, 1020), (107, 1014), (112, 1024), (109, 1018), (114, 1028), (3, 2000), (9, 2012)
+    own.answers["eth_getBlockByNumber"] = blocks(*looks)
+    made = chain(own)
+    async with Rpc(made) as reader:
+        head = Head(reader, made)
+        seen = [await head.read() for _ in looks]
+    assert [s.block_interval_seconds for s in seen] == [None, 2, 2, 2, 2, 2, None, 2]
+    assert [s.head_block for s in seen] == [number for number, _ in looks]
 
 
 async def test_it_opens_with_a_chain_only(own: Node, tmp_path: Path) -> None:

@@ -43,6 +43,18 @@ async def test_fees_of_l1_where_there_is_an_oracle_which_is_asked_for_once(own: 
     assert sum(method == "eth_getCode" for method, _ in own.calls) <= 2
 
 
+@pytest.mark.parametrize("answer", [None, {"error": {"code": -32601}}])
+async def test_a_node_that_does_not_tell_code_costs_the_fees_of_l1_until_it_does(own: Node, answer: Any) -> None:
+    own.answers["eth_getCode"] = answer
+    own.answers["eth_call"] = word(3)
+    async with Rpc(chain(own)) as reader:
+        fees = Fees(reader)
+        blind = await fees.read()
+        own.answers["eth_getCode"] = "0x6000"
+        seen = await fees.read()
+    assert (blind.base_fee_wei, blind.l1_base_fee_wei, seen.l1_base_fee_wei) == (100, None, 3)
+
+
 @pytest.mark.parametrize(
     "history",
     [None, {}, {"baseFeePerGas": [], "gasUsedRatio": []}, {"baseFeePerGas": ["0x1"], "gasUsedRatio": [0.1]},

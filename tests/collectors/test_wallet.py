@@ -5,9 +5,9 @@ import pytest
 from exporter.collectors import wallet
 from exporter.config import Named
 from exporter.sources.contracts import Contracts, Known, Token
-from exporter.sources.rpc import Rpc
+from exporter.sources.rpc import Rpc, Unreachable
 from tests import chain_model as model
-from tests.fake_rpc import Node, chain, node
+from tests.fake_rpc import Node, chain, node, status
 from tests.sources_for_tests import settings, shown, sources
 
 TOKENS = {model.WETH: Token(model.WETH, "WETH", 18), model.USDC: Token(model.USDC, "USDC", 6)}
@@ -54,6 +54,22 @@ async def test_a_bad_answer_costs_only_its_own_figure(own: Node) -> None:
     async with Rpc(made) as reader:
         found = shown(wallet.COLLECTOR, await wallet.read(reader, Told(), made))  # type: ignore[arg-type]
     assert found == {'arb_wallet_pending_transactions{wallet="trader"}': 1, 'arb_wallet_nonce{wallet="trader"}': 42}
+
+
+async def test_two_tokens_of_one_symbol_are_told_apart(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOKENS, model.USDC, Token(model.USDC, "WETH", 6))
+    made = chain(own, wallets=WALLETS[:1], tokens=(model.WETH, model.USDC))
+    async with Rpc(made) as reader:
+        state = (await wallet.read(reader, Told(), made)).wallets[0]  # type: ignore[arg-type]
+    assert state.tokens == (("WETH", 0.5), ("WETH-2", 1500.25))
+
+
+async def test_while_no_node_answers_nobody_looks_up_contracts(own: Node) -> None:
+    own.fault = status(500)
+    made = chain(own, wallets=WALLETS)
+    async with Rpc(made) as reader:
+        with pytest.raises(Unreachable):
+            await wallet.read(reader, None, made)  # type: ignore[arg-type]
 
 
 async def test_nodes_that_disagree_never_make_pending_negative(own: Node) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,36 @@ async def test_what_fails_is_tried_again_later_and_later(tmp_path: Path, monkeyp
         assert child.requests[2]["tokens"] == []
         assert not (await found.known()).pending
         await found.close()
+
+
+async def test_while_nodes_are_down_it_is_tried_at_least_every_half_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(contracts.time, "monotonic", lambda: now[0])
+    child = Child(*[NoAnswer("no node")] * 10, *[{"pools": {model.V2_A: None}, "tokens": {model.WETH: None}}] * 10)
+    waits = []
+    async with Ledger(tmp_path) as ledger:
+        found = Contracts(configured(), ledger, child)
+        for _ in range(12):
+            await looked_up(found)
+            waits.append(found._due - now[0])
+            now[0] = found._due
+        await found.close()
+    assert waits == [2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 300, 300]
+
+
+async def test_what_is_no_pool_or_token_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answer = {"pools": {model.V2_A: None}, "tokens": {model.WETH: None}}
+    async with Ledger(tmp_path) as ledger:
+        found = Contracts(configured(), ledger, Child({"pools": {}, "tokens": {}}, answer, answer))
+        for told in (0, 2, 2):
+            with caplog.at_level(logging.WARNING, "exporter.contracts"):
+                await looked_up(found)
+            assert len(caplog.records) == told
+            found._due = 0.0
+        await found.close()
+    assert [record.msg for record in caplog.records] == ["this is no pool of a known kind", "this is no token"]
 
 
 async def test_a_pool_whose_token_is_unknown_is_unknown(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import subprocess
@@ -10,7 +11,7 @@ import yaml
 from demo.world import World
 from exporter.sources import discovery
 from tests import chain_model as model
-from tests.fake_rpc import CHAIN_ID, KEY, Node, node, status
+from tests.fake_rpc import CHAIN_ID, KEY, Node, node, status, text, word
 from tests.running import free_port
 
 
@@ -51,7 +52,7 @@ async def test_every_kind_is_told_by_its_answers(own: Node) -> None:
     }
 
 
-@pytest.mark.parametrize("symbol", ["", "\x00", "a\nb", "x" * 70])
+@pytest.mark.parametrize("symbol", ["", "\x00", "a\nb", "x" * 70, "\u202eCDSU", "US\u200bDC"])
 async def test_a_symbol_that_is_none_makes_no_token(own: Node, symbol: str) -> None:
     contracts = model.serve(own)
     contracts.code[model.WETH]["0x95d89b41"] = model.text(symbol)
@@ -61,6 +62,8 @@ async def test_a_symbol_that_is_none_makes_no_token(own: Node, symbol: str) -> N
 @pytest.mark.parametrize(
     ("error", "answered"),
     [({"code": -32000, "message": "execution reverted"}, True), ({"code": -32015, "message": "VM error"}, True),
+     ({"code": 3, "message": "no"}, True), ({"code": -32000, "message": "invalid opcode: INVALID"}, True),
+     ({"code": -32000, "message": "header not found"}, False), ({"code": -32000}, False),
      ({"code": -32603, "message": "busy"}, False), ({"code": -32005, "message": "slow down"}, False)],
 )  # fmt: skip
 async def test_a_revert_is_an_answer_and_trouble_is_none(own: Node, error: dict[str, object], answered: bool) -> None:
@@ -68,8 +71,74 @@ async def test_a_revert_is_an_answer_and_trouble_is_none(own: Node, error: dict[
     if answered:
         assert (await in_thread(discovery.inspect, ask(own, [model.V2_A], [])))["pools"] == {model.V2_A: None}
     else:
-        with pytest.raises(Exception, match=r"."):
+        with pytest.raises(discovery.Unanswered):
             await in_thread(discovery.inspect, ask(own, [model.V2_A], []))
+
+
+async def test_a_passing_trouble_never_makes_a_stable_pool_an_ordinary_one(own: Node) -> None:
+    contracts = model.serve(own)
+    contracts.code[model.STABLE]["0x22be3de1"] = {"error": {"code": -32000, "message": "header not found"}}  # type: ignore[assignment]
+    found = await in_thread(discovery.inspect, ask(own, [model.STABLE, model.V2_A], []))
+    assert list(found["pools"]) == [model.V2_A]
+
+
+@pytest.mark.parametrize(
+    ("selector", "answer"),
+    [("0x0dfe1681", word(2**200)), ("0xd21220a7", word(0)), ("0xddca3f43", word(2**255)), ("0x3850c7bd", word(5)),
+     ("0x0dfe1681", model.REVERT)],
+)  # fmt: skip
+async def test_an_odd_contract_is_no_pool_and_costs_only_itself(own: Node, selector: str, answer: str) -> None:
+    contracts = model.serve(own)
+    contracts.code[model.V3][selector] = answer
+    found = await in_thread(discovery.inspect, ask(own, [model.V3, model.V2_A], []))
+    assert found["pools"][model.V3] is None
+    assert found["pools"][model.V2_A]["kind"] == "uniswap_v2"
+    assert found["tokens"].keys() == {model.WETH, model.USDC}
+
+
+async def test_reserves_that_are_too_short_are_none(own: Node) -> None:
+    contracts = model.serve(own)
+    contracts.code[model.V2_A]["0x0902f1ac"] = word(1, 2)
+    contracts.code[model.STABLE]["0xc45a0155"] = word(0)
+    found = await in_thread(discovery.inspect, ask(own, [model.V2_A, model.STABLE], []))
+    assert found["pools"][model.V2_A] is None
+    assert (found["pools"][model.STABLE]["fee"], found["pools"][model.STABLE]["factory"]) == (0, None)
+
+
+async def test_much_trouble_or_too_little_time_ends_a_look_up_with_what_is_known(
+    own: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = model.serve(own)
+    odd = [f"0x{i:040x}" for i in range(1000, 1005)]
+    contracts.code |= {address: {"0x0902f1ac": {"error": {"code": -32603, "message": "x"}}} for address in odd}  # type: ignore[misc]
+    found = await in_thread(discovery.inspect, ask(own, [model.V2_A, *odd, model.V2_B], [model.WETH]))
+    assert list(found["pools"]) == [model.V2_A]
+    assert found["tokens"].keys() == {model.WETH, model.USDC}
+    assert len([1 for method, call in own.calls if method == "eth_call" and call[0]["to"].lower() in odd]) == 3
+    monkeypatch.setattr(discovery, "ENOUGH", -1.0)
+    with pytest.raises(discovery.Unanswered):
+        await in_thread(discovery.inspect, ask(own, [model.V2_A], [model.WETH]))
+
+
+async def test_proxies_of_the_environment_are_not_used(own: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    assert (await in_thread(discovery.inspect, ask(own, [], [model.WETH])))["tokens"][model.WETH]
+
+
+async def test_a_bomb_costs_the_child_only(own: Node) -> None:
+    packed = gzip.compress(bytes(1 << 20), 9) * 1024  # a gigabyte, in members as gzip allows
+
+    async def bomb(request, body):
+        response = await text(packed)(request, body)
+        response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    own.fault = bomb
+    command = [sys.executable, "-m", "exporter.sources.discovery"]
+    request = json.dumps(ask(own, [model.V2_A], []))
+    done = await in_thread(lambda: subprocess.run(command, input=request, capture_output=True, text=True, check=False))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 async def test_the_next_node_is_asked_if_one_is_down_or_serves_another_chain(own: Node) -> None:
@@ -125,14 +194,35 @@ async def test_discover_prints_settings_ready_to_use(
 
 
 async def test_discover_names_what_it_does_not_know(own: Node, capsys: pytest.CaptureFixture[str]) -> None:
-    code = await in_thread(discovery.run, own.url, [model.NOBODY, "0x12", model.USDC])
+    contracts = model.serve(own)
+    contracts.code[model.V3]["0x3850c7bd"] = {"error": {"code": -32603, "message": KEY}}  # type: ignore[assignment]
+    asked = [model.NOBODY, "0x12", model.USDC, model.USDC.upper().replace("X", "x"), "\x1b[31m", model.V3]
+    code = await in_thread(discovery.run, own.url, asked)
     said = capsys.readouterr()
     assert code == 1
     assert said.err.splitlines() == [
         "0x12: is not an address (0x and 40 hexadecimal digits)",
+        "\\x1b[31m: is not an address (0x and 40 hexadecimal digits)",
         f"{model.NOBODY}: is neither a pool nor a token on this chain",
+        f"{model.V3}: could not be asked about; try again",
     ]
-    assert "USDC" in said.out
+    assert said.out.count("USDC") == 1
+
+
+@pytest.mark.parametrize("rpc", ["env:RPC", "${RPC}", "${SCHEME}${REST}"])
+async def test_the_url_may_come_from_the_environment(
+    rpc: str, own: Node, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"RPC": own.url, "SCHEME": own.url[:7], "REST": own.url[7:]}.items():
+        monkeypatch.setenv(name, value)
+    assert await in_thread(discovery.run, rpc, [model.USDC]) == 0
+    assert "USDC" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rpc", ["env:NOT_SET_ANYWHERE", "${NOT_SET_ANYWHERE}", "http://x/${NOT_SET_ANYWHERE}"])
+def test_a_variable_that_is_not_set_is_told(rpc: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert discovery.run(rpc, [model.USDC]) == 1
+    assert capsys.readouterr() == ("", "--rpc: the environment variable is not set\n")
 
 
 async def test_discover_without_a_node_says_so_and_hides_the_key(capsys: pytest.CaptureFixture[str]) -> None:

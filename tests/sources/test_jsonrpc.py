@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.sources import jsonrpc
-from exporter.sources.jsonrpc import Malformed, RateLimited, RpcError
+from exporter.sources.jsonrpc import Malformed, RateLimited, Refused, RpcError
 
 
 def answer(*parts: object) -> bytes:
@@ -38,7 +38,8 @@ def test_answers_come_back_in_order_and_errors_in_their_place() -> None:
     [b"", b"<html>", b"[" * 100_000, b"3", b"null", b'"x"', b'[{"id":0,"result":NaN}]', b"\xff", answer(3),
      answer(ok("0", 1)),
      answer(ok(True, 1)), answer(ok(9, 1)), answer(ok(-1, 1)), answer(ok(0, 1), ok(0, 2)), answer({"result": 1}),
-     b'{"id":null,"error":{"code":-32600}}', b'{"error":"no"}'],
+     b'{"id":null,"error":{"code":-32600}}', b'{"error":"no"}', b"[]", b'[{"id":0,"result":1e999}]',
+     b'[{"id":0,"result":' + b"9" * 5000 + b"}]", b"[" + b"0," * jsonrpc.MOST_VALUES + b"0]"],
 )  # fmt: skip
 def test_what_is_no_answer_to_the_batch_is_refused(body: bytes) -> None:
     with pytest.raises(Malformed):
@@ -49,6 +50,36 @@ def test_an_answer_without_result_or_error_is_malformed_alone() -> None:
     first, second = jsonrpc.answers(answer({"id": 0}, ok(1, 5)), 2)
     assert isinstance(first, Malformed)
     assert second == 5
+
+
+@pytest.mark.parametrize(
+    ("parts", "count"),
+    [([{"id": None, "error": {"code": -32000, "message": "limit 100 exceeded"}}], 2),
+     ([{"id": 0, "error": {"code": -32600, "message": "too large"}}], 2),
+     ([{"id": 0, "error": {"code": -32005, "message": "Batch size"}}], 2),
+     ([{"id": i, "error": {"code": -32014, "message": "maximum 10 calls in 1 batch"}} for i in (0, 1)], 2),
+     ([{"id": None, "error": {"code": -32600}}], 1)],
+)  # fmt: skip
+def test_a_batch_that_is_refused_as_a_whole_is_told_from_calls_that_fail(parts: list[object], count: int) -> None:
+    with pytest.raises(Refused):
+        jsonrpc.answers(answer(*parts), count)
+
+
+def test_errors_of_calls_are_no_refusal_of_their_batch() -> None:
+    reverted = [{"id": i, "error": {"code": 3, "message": "reverted: no Batch"}} for i in (0, 1)]
+    assert [e.code for e in jsonrpc.answers(answer(reverted[0]), 1)] == [3]
+    assert [e.code for e in jsonrpc.answers(answer(*reverted[:1], ok(1, "x")), 2)[:1]] == [3]
+    failed = [{"id": i, "error": {"code": -32000, "message": "header not found"}} for i in (0, 1)]
+    assert [e.code for e in jsonrpc.answers(answer(*failed), 2)] == [-32000, -32000]
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome"),
+    [(None, "ok"), ("0x1", "ok"), (RpcError(3), "rpc_error"), (RpcError(-32005), "rate_limited"),
+     (Malformed("x"), "malformed")],
+)  # fmt: skip
+def test_the_outcome_of_a_call(result: object, outcome: str) -> None:
+    assert jsonrpc.outcome(result) == outcome
 
 
 def test_a_batch_of_one_may_be_answered_by_one_object() -> None:

@@ -3,9 +3,11 @@ import json
 import logging
 
 import pytest
+from aiohttp import web
 
-from exporter.log import Plain, describe
-from exporter.sources import rpc
+from exporter.log import describe
+from exporter.sources import endpoint, rpc
+from exporter.sources.endpoint import Failed
 from exporter.sources.jsonrpc import Malformed, RpcError
 from exporter.sources.rpc import Rpc, Unreachable
 from tests import fake_rpc
@@ -17,9 +19,8 @@ HEAD = [("eth_blockNumber", [])]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "TIMEOUT", 0.5)
+    monkeypatch.setattr(endpoint, "TIMEOUT", 1.0)
     monkeypatch.setattr(rpc, "RETRY_FIRST", 0.05)
-    monkeypatch.setattr(rpc, "LARGEST", 4 << 20)
 
 
 def drop_id(answer: list[dict[str, object]], _: object) -> object:
@@ -28,20 +29,31 @@ def drop_id(answer: list[dict[str, object]], _: object) -> object:
 
 FAULTS: dict[str, tuple[object, str]] = {
     "silent": (fake_rpc.silent, "timeout"),
+    "a byte now and then": (fake_rpc.trickle, "timeout"),
+    "closed at once": (fake_rpc.hang_up, "malformed"),
     "reset mid-body": (fake_rpc.reset, "malformed"),
     "gzip bomb": (fake_rpc.bomb, "too_large"),
     "endless": (fake_rpc.flood, "too_large"),
+    "20 MB": (fake_rpc.text(b"[" + b" " * 20_000_000 + b"]"), "too_large"),
+    "a bomb of JSON": (fake_rpc.text(b"[" + b"[]," * 2_000_000 + b"0]"), "malformed"),
+    "infinity": (fake_rpc.text('[{"id":0,"result":1e999}]'), "malformed"),
+    "nothing for anybody": (fake_rpc.text("[]"), "malformed"),
+    "an odd chain id": (lambda own: fake_rpc.changed(lambda a, _: [a[0] | {"result": "0x"}], own), "malformed"),
+    "no chain id": (lambda own: fake_rpc.changed(lambda a, _: [a[0] | {"result": None}], own), "malformed"),
+    "another chain": (lambda own: fake_rpc.changed(lambda a, _: [a[0] | {"result": "0x1"}], own), "wrong_chain"),
+    "413": (fake_rpc.status(413), "rpc_error"),
     "html": (fake_rpc.text("<html>down</html>"), "malformed"),
     "empty": (fake_rpc.text(""), "malformed"),
     "null": (fake_rpc.text("null"), "malformed"),
     "not gzip": (fake_rpc.status(200, Content_Encoding="gzip"), "malformed"),
     "403 naming the key": (fake_rpc.status(403), "http"),
     "500": (fake_rpc.status(500), "http"),
-    "redirect to loopback": (fake_rpc.status(302, Location="http://127.0.0.1:1/"), "http"),
+    "redirect": (fake_rpc.status(302, Location="http://127.0.0.1:1/"), "http"),
     "429": (fake_rpc.status(429, Retry_After="1"), "rate_limited"),
     "429 until a date": (fake_rpc.status(429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), "rate_limited"),
     "429 for ever": (fake_rpc.status(429, Retry_After="9" * 30), "rate_limited"),
     "429 in negative time": (fake_rpc.status(429, Retry_After="-1"), "rate_limited"),
+    "a limit for each call": (fake_rpc.text('[{"id":0,"error":{"code":-32005}}]'), "rate_limited"),
     "200 with a limit": (fake_rpc.text(json.dumps({"id": None, "error": {"code": -32005}})), "rate_limited"),
     "ids as text": (lambda own: fake_rpc.changed(lambda a, _: [p | {"id": str(p["id"])} for p in a], own), "malformed"),
     "no ids": (lambda own: fake_rpc.changed(drop_id, own), "malformed"),
@@ -71,8 +83,84 @@ async def test_every_fault_is_classed_hides_the_key_and_the_next_endpoint_takes_
                 assert {o for _, o in first.requests} == {outcome}
                 assert {outcome for _, outcome in first.requests} <= set(rpc.OUTCOMES)
                 assert KEY not in first.reason
+                with pytest.raises(Unreachable) as caught:
+                    good.fault = fake_rpc.status(500)
+                    await reader.batch(HEAD)
+                assert KEY not in str(caught.value)
+                assert str(good.url.rpartition(":")[2][:5]) not in str(caught.value)
     ours = [record.__dict__ for record in caplog.records if record.name != "aiohttp.access"]
     assert KEY not in repr(ours)  # the access log is the test server's own
+
+
+async def test_an_endpoint_that_breaks_while_in_use_is_replaced_within_the_call() -> None:
+    async with node() as first, node() as second:
+        for one in (first, second):
+            one.answers["eth_blockNumber"] = "0x1"
+        async with Rpc(chain(first, second)) as reader:
+            await reader.batch(HEAD)
+            first.fault = fake_rpc.status(500)  # before anybody has asked the second
+            assert await reader.batch(HEAD) == ["0x1"]
+            assert reader.active is reader.nodes[1]
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with node() as bad, node() as trap:
+        bad.fault = fake_rpc.status(307, Location=trap.url)
+        async with Rpc(chain(bad)) as reader:
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+        assert trap.requests == 0
+
+
+async def test_one_outage_seen_by_many_is_one_failure() -> None:
+    async with node() as own:
+        own.answers["eth_blockNumber"] = "0x1"
+        async with Rpc(chain(own)) as reader:
+            await reader.batch(HEAD)
+            own.fault = fake_rpc.status(500)
+            for wait in (0.05, 0.1):
+                asked = await asyncio.gather(*(reader.batch(HEAD) for _ in range(5)), return_exceptions=True)
+                assert all(isinstance(error, Unreachable) for error in asked)
+                assert reader.nodes[0]._wait == pytest.approx(2 * wait)
+                before = own.requests
+                await asyncio.sleep(wait)
+            await asyncio.gather(*(reader.batch(HEAD) for _ in range(5)), return_exceptions=True)
+            assert own.requests == before + 1  # one check for all who wait
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda _: web.Response(status=413),
+        lambda _: web.json_response({"jsonrpc": "2.0", "id": None, "error": {"code": -32014, "message": "too many"}}),
+        lambda _: web.json_response({"id": None, "error": {"code": -32005, "message": "Batch size too large"}}),
+        lambda body: web.json_response(
+            [{"id": body[0]["id"], "error": {"code": -32600, "message": "batch too large"}}]
+        ),
+        lambda body: web.json_response([{"id": p["id"], "error": {"code": -32000, "message": "batch"}} for p in body]),
+    ],
+)
+async def test_a_node_that_takes_small_batches_only_gets_them(refusal: object) -> None:
+    async with node() as own:
+        own.answers["eth_call"] = lambda call, _: call
+        own.fault = fake_rpc.batches_up_to(10, own, refusal)  # type: ignore[arg-type]
+        async with Rpc(chain(own)) as reader:
+            calls = [("eth_call", [f"0x{i}", "latest"]) for i in range(50)]
+            assert await reader.batch(calls) == [f"0x{i}" for i in range(50)]  # type: ignore[arg-type]
+            asked = own.requests
+            await reader.batch(calls)  # type: ignore[arg-type]
+            assert own.requests == asked + 9  # in sixes, without asking anew
+            assert reader.nodes[0].requests["eth_call", "ok"] == 100
+
+
+async def test_nothing_to_ask_is_no_request_but_a_check() -> None:
+    async with node() as own:
+        async with Rpc(chain(own)) as reader:
+            await reader.ready()
+            assert reader.active is reader.nodes[0]
+            await reader.ready()
+            assert await reader.batch([]) == []
+        assert [method for method, _ in own.calls] == ["eth_chainId"]
 
 
 async def test_a_refused_connection_is_classed() -> None:
@@ -151,12 +239,12 @@ async def test_a_failing_endpoint_is_left_alone_for_longer_each_time(monkeypatch
             for _ in range(12):
                 with pytest.raises(Unreachable):
                     await reader.batch(HEAD)
-                waits.append(reader.nodes[0].retry_at - now[0])
+                waits.append(reader.nodes[0].look_at - now[0])
                 asked = own.requests
                 with pytest.raises(Unreachable):
                     await reader.batch(HEAD)
                 assert own.requests == asked
-                now[0] = reader.nodes[0].retry_at
+                now[0] = reader.nodes[0].look_at
     assert waits[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
     assert waits[-1] == rpc.RETRY_LAST
 
@@ -166,12 +254,12 @@ async def test_what_a_node_asks_for_is_honoured_up_to_a_minute() -> None:
         own.fault = fake_rpc.status(503, Retry_After="40")
         with pytest.raises(Unreachable):
             await reader.batch(HEAD)
-        assert 35 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 40
-        reader.nodes[0].retry_at = 0.0
+        assert 35 < reader.nodes[0].look_at - rpc.time.monotonic() <= 40
+        reader.nodes[0].look_at = 0.0
         own.fault = fake_rpc.status(429, Retry_After="4000")
         with pytest.raises(Unreachable):
             await reader.batch(HEAD)
-        assert 55 < reader.nodes[0].retry_at - rpc.time.monotonic() <= 60
+        assert 55 < reader.nodes[0].look_at - rpc.time.monotonic() <= 60
 
 
 async def test_the_preferred_endpoint_comes_back_by_itself_without_delaying_anybody() -> None:
@@ -194,7 +282,7 @@ async def test_the_preferred_endpoint_comes_back_by_itself_without_delaying_anyb
                 await asyncio.sleep(0.02)
             assert reader.active is reader.nodes[0]
             spare.fault = fake_rpc.status(500)
-            reader.nodes[1].retry_at = 0.0
+            reader.nodes[1].look_at = 0.0
             await reader.batch(HEAD)
             await eventually(lambda: not reader.nodes[1].usable)
             assert reader.active is reader.nodes[0]
@@ -205,7 +293,7 @@ async def test_a_long_good_time_forgives_old_failures(monkeypatch: pytest.Monkey
         await reader.call("eth_chainId", [])
         one = reader.nodes[0]
         one._wait, one._since = 30.0, one._since - rpc.STEADY - 1
-        one.failed(Plain("x"))
+        one._failed(Failed("http", "x"), one._failures)
         assert one._wait == pytest.approx(0.1)
 
 
@@ -230,5 +318,9 @@ async def test_probes_end_with_the_reader() -> None:
         async with Rpc(chain(good, stuck)) as reader:
             await reader.batch(HEAD)
             await reader.batch(HEAD)
-            assert reader._probes
-        assert all(task.done() for task in reader._probes)
+            probes = list(reader._probes.values())
+            await reader.batch(HEAD)
+            assert list(reader._probes.values()) == probes  # one at a time
+            assert len(probes) == 1
+        assert all(task.done() for task in probes)
+        assert not reader._probes

@@ -1,0 +1,133 @@
+"""One request to a node over HTTP: bounded in time and size, never redirected, every failure of a known class."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import socket
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from exporter.log import Plain
+from exporter.sources.jsonrpc import Refused
+from exporter.worker import Busy, Workers
+
+TIMEOUT: Final = 5.0
+LARGEST: Final = 8 << 20  # a batch of a hundred calls stays below one
+RETRY_AFTER_LAST: Final = 60.0
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+
+
+class Failed(Plain):
+    """An endpoint did not answer a request; `outcome` is its class, `wait` what it asked for, in seconds."""
+
+    def __init__(self, outcome: str, words: str, wait: float = 0.0) -> None:
+        super().__init__(words)
+        self.outcome, self.wait = outcome, wait
+
+
+class Resolver(AbstractResolver):
+    """Looks hosts up in threads of our own: the loop's are waited for at the end, and a look-up can hang for long."""
+
+    def __init__(self) -> None:
+        self._workers = Workers()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a host.
+
+        Raises:
+            OSError: there are none, or an earlier look-up of it still hangs.
+        """
+        try:
+            return await self._workers(f"dns {host}").run(_look_up, host, port, family)
+        except Busy:
+            raise OSError(errno.EAGAIN, "an earlier look-up hangs") from None
+
+    async def close(self) -> None:
+        """Let the threads end."""
+        self._workers.close()
+
+
+def _look_up(host: str, port: int, family: int) -> list[ResolveResult]:
+    found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return [
+        ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=numeric)
+        for kind, _, proto, _, address in found
+    ]
+
+
+def session() -> aiohttp.ClientSession:
+    """Connections that are kept alive; no proxy, cookie or password of the environment is used."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None),  # `post` bounds each request, with its second try
+        connector=aiohttp.TCPConnector(limit=16, ttl_dns_cache=60, resolver=Resolver()),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def post(connections: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
+    """The body of the answer. Third parties' texts quote URLs, so that only the kind of a failure is told.
+
+    Raises:
+        Failed: there is no answer. Refused: the batch is too large for the node.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            try:
+                return await _exchange(connections, url, body)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+                # A kept connection that the node closed just now; all that we ask may be asked twice.
+                return await _exchange(connections, url, body)
+    except TimeoutError:
+        raise Failed("timeout", "does not answer in time") from None
+    except aiohttp.ClientConnectorError:
+        raise Failed("refused", "cannot be connected to") from None
+    except (aiohttp.ClientError, OSError, ValueError):
+        raise Failed("malformed", "broke off or answered no HTTP") from None
+
+
+async def _exchange(connections: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
+    headers = {"Content-Type": "application/json"}
+    async with connections.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        if response.status != 200:
+            raise _bad_status(response)
+        return await _read(response)
+
+
+def _bad_status(response: aiohttp.ClientResponse) -> Plain:
+    if response.status == 413:
+        return Refused("the batch is too large for the node")
+    if response.status == 429:
+        return Failed("rate_limited", "limits the rate of requests", _retry_after(response))
+    return Failed("http", f"answers with HTTP status {response.status}", _retry_after(response))
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    """Seconds the node asks for, given as a number or a date; nonsense counts as nothing, for our waiting grows."""
+    text = response.headers.get("Retry-After", "").strip()
+    try:
+        number = _SECONDS.fullmatch(text)
+        wanted = float(text) if number else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(wanted, 0.0), RETRY_AFTER_LAST)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, as long as it is no bomb."""
+    chunks, size = [], 0
+    async for chunk in response.content.iter_chunked(1 << 16):
+        size += len(chunk)
+        if size > LARGEST:
+            raise Failed("too_large", "answers with too much")
+        chunks.append(chunk)
+    return b"".join(chunks)
