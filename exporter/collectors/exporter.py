@@ -40,6 +40,8 @@ LOOKS: Final = 4
 class Snapshot:
     """The exporter's own state; times in seconds, sizes in bytes."""
 
+    python_version: str
+    web3_version: str
     start_timestamp_seconds: float
     resident_bytes: int
     cpu_seconds: float
@@ -65,6 +67,8 @@ class Own:
             cpu = self._process.cpu_times()
             resident = self._process.memory_info().rss
             return Snapshot(
+                python_version=platform.python_version(),
+                web3_version=_WEB3_VERSION,
                 start_timestamp_seconds=self._process.create_time(),
                 resident_bytes=resident,
                 cpu_seconds=cpu.user + cpu.system,
@@ -92,7 +96,7 @@ async def _lateness() -> float:
 
 def render(snapshot: Snapshot) -> Iterator[Family]:
     """All of it."""
-    yield INFO.each([((__version__, platform.python_version(), _WEB3_VERSION), 1)])
+    yield INFO.each([((__version__, snapshot.python_version, snapshot.web3_version), 1)])
     yield START(snapshot.start_timestamp_seconds)
     yield RESIDENT(snapshot.resident_bytes)
     yield CPU(snapshot.cpu_seconds)

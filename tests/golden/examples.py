@@ -51,6 +51,8 @@ def durations(*seconds: float) -> Distribution:
 
 EXAMPLES: dict[str, Any] = {
     "exporter": exporter.Snapshot(
+        python_version="3.12.1",
+        web3_version="8.0.0",
         start_timestamp_seconds=1_749_990_000.5,
         resident_bytes=46_137_344,
         cpu_seconds=12.75,

@@ -40,8 +40,8 @@ def test_a_shim_that_does_not_run_and_an_old_one_are_passed_over(tmp_path: Path)
 
 def test_one_without_venv_is_passed_over(tmp_path: Path) -> None:
     program(tmp_path / "python3.14", f'case "$2" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
-    program(tmp_path / "python3.12", GOOD)
-    assert find_python(tmp_path).stdout.strip() == str(tmp_path / "python3.12")
+    program(tmp_path / "second" / "python3.14", GOOD)
+    assert find_python(tmp_path, str(tmp_path / "second")).stdout.strip() == str(tmp_path / "second" / "python3.14")
 
 
 def test_pyenvs_versions_are_found_without_its_shims(tmp_path: Path) -> None:
