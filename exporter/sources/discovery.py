@@ -255,9 +255,9 @@ def _from_environment(rpc: str) -> str:
 def _tell_strangers(asked: list[str], looked: LookUp) -> bool:
     """One line for each address that has no place in the settings."""
     strangers = [a for a in asked if not looked.pools.get(a) and not looked.tokens.get(a)]
-    words = {True: "is neither a pool nor a token on this chain", False: "could not be asked about; try again"}
     for address in strangers:
-        print(f"{address}: {words[address in looked.tokens]}", file=sys.stderr)
+        words = "is neither a pool nor a token on this chain" if address in looked.tokens else "was not answered for"
+        print(f"{address}: {words}", file=sys.stderr)
     return bool(strangers)
 
 
@@ -268,10 +268,9 @@ def yaml_of(chain_id: int, pools: dict[str, Any], tokens: dict[str, Any], sides:
     if any(t is not None for t in tokens.values()):
         lines.append("  tokens:")
         lines += [f'    - "{t["checksum"]}"  # {t["symbol"]}, {t["decimals"]} decimals' for t in tokens.values() if t]
-    found = {a: p for a, p in pools.items() if p is not None}
-    if found:
-        lines.append("  pools:")
-    for pool in found.values():
+    found = [pool for pool in pools.values() if pool is not None]
+    lines += ["  pools:"] if found else []
+    for pool in found:
         dex = FACTORIES.get(pool["factory"], "unknown")
         where = f'address: "{pool["checksum"]}"'
         lines.append(f"    - {{dex: {dex}, kind: {pool['kind']}, {where}}}  # {_about(pool, named)}")

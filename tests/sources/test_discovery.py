@@ -204,7 +204,7 @@ async def test_discover_names_what_it_does_not_know(own: Node, capsys: pytest.Ca
         "0x12: is not an address (0x and 40 hexadecimal digits)",
         "\\x1b[31m: is not an address (0x and 40 hexadecimal digits)",
         f"{model.NOBODY}: is neither a pool nor a token on this chain",
-        f"{model.V3}: could not be asked about; try again",
+        f"{model.V3}: was not answered for",
     ]
     assert said.out.count("USDC") == 1
 
