@@ -14,10 +14,9 @@ from exporter import log
 from exporter.worker import Busy, Worker
 
 FILE: Final = "ledger.sqlite3"
-SCHEMA_VERSION: Final = 1
 TABLES: Final = (
     "trade", "route", "total", "failure", "opportunity", "opportunity_total", "fault",
-    "log_cursor", "log_total", "token", "pool",
+    "log_cursor", "log_total", "token", "pool", "chain", "chain_block", "wallet_transaction", "wallet_total", "claim",
 )  # fmt: skip
 
 # Amounts are decimal text of wei: SQLite's integers end at 9.2 ether.
@@ -51,6 +50,37 @@ CREATE TABLE token (chain_id INTEGER, address TEXT, symbol TEXT NOT NULL, decima
 CREATE TABLE pool (chain_id INTEGER, address TEXT, kind TEXT NOT NULL, token0 TEXT NOT NULL, token1 TEXT NOT NULL,
   fee INTEGER NOT NULL, PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
 """
+# What the chain says. `scanned` and `final` are the last blocks that were read and that were counted; a transaction
+# is provisional (`confirmed` 0) between the two. `chain_block` holds hashes of blocks on the way, to find reorgs by.
+CHAIN_TRUTH: Final = """
+CREATE TABLE chain (chain_id INTEGER PRIMARY KEY, genesis TEXT, scanned INTEGER, final INTEGER,
+  first_read INTEGER NOT NULL DEFAULT 0, reorgs INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE chain_block (chain_id INTEGER, number INTEGER, hash TEXT NOT NULL,
+  PRIMARY KEY (chain_id, number)) WITHOUT ROWID;
+CREATE TABLE wallet_transaction (chain_id INTEGER, hash TEXT, address TEXT NOT NULL, sender TEXT NOT NULL,
+  nonce INTEGER NOT NULL, block_number INTEGER NOT NULL, block_hash TEXT NOT NULL, time REAL NOT NULL,
+  confirmed INTEGER NOT NULL DEFAULT 0, outcome TEXT NOT NULL, reason TEXT, trade INTEGER NOT NULL,
+  gas_used INTEGER NOT NULL, l2_wei TEXT NOT NULL, l1_wei TEXT NOT NULL, operator_wei TEXT NOT NULL,
+  net_wei TEXT, unvalued INTEGER NOT NULL DEFAULT 0, flows TEXT NOT NULL,
+  pair TEXT NOT NULL, dex_buy TEXT NOT NULL, dex_sell TEXT NOT NULL, PRIMARY KEY (chain_id, hash)) WITHOUT ROWID;
+CREATE INDEX wallet_transaction_block ON wallet_transaction (chain_id, confirmed, block_number);
+CREATE TABLE wallet_nonce (chain_id INTEGER, address TEXT, nonce INTEGER NOT NULL,
+  PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
+CREATE TABLE wallet_total (chain_id INTEGER, address TEXT, outcome TEXT, reason TEXT, count INTEGER NOT NULL,
+  l2_wei TEXT NOT NULL, l1_wei TEXT NOT NULL, operator_wei TEXT NOT NULL,
+  PRIMARY KEY (chain_id, address, outcome, reason)) WITHOUT ROWID;
+CREATE TABLE wallet_removed (chain_id INTEGER, address TEXT, count INTEGER NOT NULL,
+  PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
+"""
+# What became of each trade that the bot claims with a hash.
+CLAIMS: Final = """
+CREATE TABLE claim (trade INTEGER PRIMARY KEY, bot TEXT NOT NULL, source TEXT NOT NULL, status TEXT NOT NULL,
+  checked REAL NOT NULL, claimed_wei TEXT, realised_wei TEXT);
+CREATE INDEX claim_status ON claim (bot, source, status);
+CREATE INDEX trade_hash ON trade (bot, tx_hash) WHERE tx_hash IS NOT NULL;
+"""
+VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS)
+"""What each version of the ledger adds to the one before it."""
 
 logger = log.get("ledger")
 
@@ -174,10 +204,10 @@ class Ledger:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA cache_size=-512")
         found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found > SCHEMA_VERSION:
+        if found > len(VERSIONS):
             raise Unusable("holds a ledger of a newer arb-exporter; use that version or another directory")
-        if found == 0:
-            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        for version in range(found, len(VERSIONS)):
+            db.executescript(f"BEGIN IMMEDIATE; {VERSIONS[version]} PRAGMA user_version={version + 1}; COMMIT;")
 
     def _close(self) -> None:
         if self._db is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter import ledger as ledger_module
-from exporter.ledger import FILE, SCHEMA_VERSION, TABLES, InUse, Ledger, Unusable, fetch, rows
+from exporter.ledger import FILE, TABLES, VERSIONS, InUse, Ledger, Unusable, fetch, rows
 from exporter.worker import Busy
 from tests.running import eventually
 
@@ -153,12 +153,12 @@ async def test_a_second_instance_is_refused(ledger: Ledger, tmp_path: Path) -> N
 
 async def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as db:
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+        db.execute(f"PRAGMA user_version={len(VERSIONS) + 1}")
     db.close()
     before = (tmp_path / FILE).read_bytes()
     assert (await refused(tmp_path)).startswith("Unusable: holds a ledger of a newer arb-exporter")
     db = sqlite3.connect(tmp_path / FILE)
-    assert fetch(db, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+    assert fetch(db, "PRAGMA user_version") == [(len(VERSIONS) + 1,)]
     assert fetch(db, "SELECT * FROM sqlite_master") == []
     db.close()
     assert len(before) == (tmp_path / FILE).stat().st_size

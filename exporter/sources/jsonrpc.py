@@ -17,6 +17,7 @@ _QUANTITY: Final = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA: Final = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 _RATE_CODES: Final = frozenset((-32005, -32016, -32029, 429))
 WORD: Final = 64
+MOST_REVERT_DATA: Final = 8192
 MOST_VALUES: Final = 200_000
 """More in one answer is a bomb: eight megabytes of `[],` become two hundred, and hold up the loop for half a second."""
 
@@ -40,11 +41,11 @@ class RateLimited(Plain):
 
 
 class RpcError(Plain):
-    """The node answered one call with an error; its text is never repeated."""
+    """The node answered one call with an error; its text is never repeated. `data` is what a contract reverted with."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, data: str = "") -> None:
         super().__init__(f"the node answered with error {code}")
-        self.code = code
+        self.code, self.data = code, data
         self.outcome = "rate_limited" if code in _RATE_CODES else "rpc_error"
 
 
@@ -117,13 +118,22 @@ def _names_batch(error: Any) -> bool:
 
 def _result(part: dict[str, Any]) -> Any:
     if part.get("error") is not None:
-        return RpcError(_code(part["error"]))
+        return RpcError(_code(part["error"]), _revert_data(part["error"]))
     return part["result"] if "result" in part else Malformed("the answer has neither result nor error")
 
 
 def _code(error: Any) -> int:
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 10**9 else 0
+
+
+def _revert_data(error: Any) -> str:
+    """The data of a revert; some nodes wrap it into an object, or put words before it."""
+    found = error.get("data") if isinstance(error, dict) else None
+    if isinstance(found, dict):
+        found = found.get("data") or found.get("result")
+    text = found.rpartition(" ")[2] if isinstance(found, str) and len(found) <= MOST_REVERT_DATA else ""
+    return text if _DATA.fullmatch(text) else ""
 
 
 def quantity(value: Any) -> int:
