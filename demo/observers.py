@@ -59,6 +59,7 @@ def exporter_settings(world: World) -> str:
                 }
                 for pool in about.pools
             ],
+            "backfill_from": 1,
         },
         "storage": [{"name": "bank-backups", "path": str(world.bank / ".backups"), "backup": True}],
         "state": str(world.directory / "exporter-state"),

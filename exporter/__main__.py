@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from exporter import __version__, config, log
+from exporter import __version__, config, lean, log
 from exporter.yaml12 import Problem
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _print_problems(problems: Sequence[Problem], to: TextIO) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    lean.import_aiohttp()
     loaded = config.load(options.config_file)
     web_config, web_problems = _web(options)
     problems = [*loaded.problems, *web_problems]

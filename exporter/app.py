@@ -20,6 +20,9 @@ from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
 from exporter.ledger import InUse, Ledger, Unusable
 from exporter.sources.contracts import Contracts
+from exporter.sources.costs import Costs
+from exporter.sources.genesis import Genesis
+from exporter.sources.heads import Heads
 from exporter.sources.rpc import Rpc
 from exporter.web.access import Access, WebConfig
 from exporter.web.server import Runner, Site, application
@@ -71,6 +74,7 @@ async def run(settings: Settings, options: Options) -> None:
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, board, ledger, workers, site)
             await crew.take_over(settings)
+            gc.collect()
             gc.freeze()
             await _until_stopped(signals, crew, options)
             await crew.leave()
@@ -147,8 +151,10 @@ class Crew:
         self._group, self._board, self._ledger, self.workers, self._site = group, board, ledger, workers, site
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rpc: Rpc | None = None
+        self._heads: Heads | None = None
         self._contracts: Contracts | None = None
         self._told: dict[str, float] = {}
+        self._costs = Costs()
 
     async def take_over(self, settings: Settings) -> None:
         """Open every collector that these settings ask for, and end those they do not."""
@@ -172,18 +178,31 @@ class Crew:
     async def _disconnect(self) -> None:
         if self._contracts is not None:
             await self._contracts.close()
+        if self._heads is not None:
+            await self._heads.__aexit__(None, None, None)
         if self._rpc is not None:
             await self._rpc.__aexit__(None, None, None)
-        self._rpc = self._contracts = None
+        self._rpc = self._heads = self._contracts = None
 
     async def _connect(self, settings: Settings) -> None:
+        old_rpc, old_heads = self._rpc, self._heads
         await self._disconnect()
-        if settings.chain is not None:
-            self._rpc = await Rpc(settings.chain).__aenter__()
-            self._contracts = Contracts(settings.chain, self._ledger)
+        chain = settings.chain
+        if chain is None:
+            return
+        genesis = Genesis(chain.chain_id, self._ledger)
+        self._rpc = await Rpc(chain, genesis).__aenter__()
+        self._heads = await Heads(self._rpc, chain, genesis).__aenter__()
+        self._contracts = Contracts(chain, self._ledger)
+        if old_rpc is not None and old_heads is not None:
+            self._rpc.carry_on(old_rpc)
+            self._heads.carry_on(old_heads)
 
     def _sources(self) -> Sources:
-        return Sources(self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress)
+        return Sources(
+            self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
+            costs=self._costs, heads=self._heads,
+        )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:
         try:

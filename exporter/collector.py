@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from exporter.config import Settings
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
+    from exporter.sources.costs import Costs
+    from exporter.sources.heads import Heads
     from exporter.sources.rpc import Rpc
     from exporter.worker import Worker
 
@@ -27,11 +29,18 @@ type Progress = Callable[[int, int], None]
 _paused: ContextVar[float] = ContextVar("paused", default=0.0)
 
 
+async def idle[T](waiting: Awaitable[T]) -> T:
+    """Wait for something to happen, without that time counting as part of a read."""
+    started = time.perf_counter()
+    try:
+        return await waiting
+    finally:
+        _paused.set(_paused.get() + time.perf_counter() - started)
+
+
 async def pause(seconds: float) -> None:
     """Sleep between two looks of a stream, without that time counting as part of a read."""
-    started = time.perf_counter()
-    await asyncio.sleep(seconds)
-    _paused.set(_paused.get() + time.perf_counter() - started)
+    await idle(asyncio.sleep(seconds))
 
 
 def busy_clock() -> float:
@@ -49,6 +58,8 @@ class Sources:
     contracts: Contracts | None
     worker: Callable[[str], Worker]
     progress: Callable[[str], Progress]
+    costs: Costs
+    heads: Heads | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class Endpoint:
         """The JSON-RPC URL, wherever it came from."""
         return (self.http or self.http_file or Secret("")).reveal()
 
+    @property
+    def websocket_url(self) -> str:
+        """The WebSocket URL, wherever it came from; empty if there is none."""
+        return (self.ws or self.ws_file or Secret("")).reveal()
+
 
 def _check_endpoint(endpoint: Endpoint) -> str | None:
     if (endpoint.http is None) == (endpoint.http_file is None):
@@ -125,6 +130,12 @@ class Chain:
         "when a transaction counts",
         default="finalized",
     )
+
+    @property
+    def secure(self) -> bool:
+        """Whether any endpoint is to be talked to over TLS."""
+        urls = [url for endpoint in self.endpoints for url in (endpoint.url, endpoint.websocket_url)]
+        return any(url.lower().startswith(("https:", "wss:")) for url in urls)
 
 
 @dataclass(frozen=True, slots=True)

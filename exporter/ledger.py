@@ -53,8 +53,8 @@ CREATE TABLE pool (chain_id INTEGER, address TEXT, kind TEXT NOT NULL, token0 TE
 # What the chain says. `scanned` and `final` are the last blocks that were read and that were counted; a transaction
 # is provisional (`confirmed` 0) between the two. `chain_block` holds hashes of blocks on the way, to find reorgs by.
 CHAIN_TRUTH: Final = """
-CREATE TABLE chain (chain_id INTEGER PRIMARY KEY, genesis TEXT, scanned INTEGER, final INTEGER,
-  first_read INTEGER NOT NULL DEFAULT 0, reorgs INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE chain (chain_id INTEGER PRIMARY KEY, genesis TEXT, started INTEGER, scanned INTEGER, final INTEGER,
+  first_read INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE chain_block (chain_id INTEGER, number INTEGER, hash TEXT NOT NULL,
   PRIMARY KEY (chain_id, number)) WITHOUT ROWID;
 CREATE TABLE wallet_transaction (chain_id INTEGER, hash TEXT, address TEXT NOT NULL, sender TEXT NOT NULL,
@@ -64,19 +64,25 @@ CREATE TABLE wallet_transaction (chain_id INTEGER, hash TEXT, address TEXT NOT N
   net_wei TEXT, unvalued INTEGER NOT NULL DEFAULT 0, flows TEXT NOT NULL,
   pair TEXT NOT NULL, dex_buy TEXT NOT NULL, dex_sell TEXT NOT NULL, PRIMARY KEY (chain_id, hash)) WITHOUT ROWID;
 CREATE INDEX wallet_transaction_block ON wallet_transaction (chain_id, confirmed, block_number);
-CREATE TABLE wallet_nonce (chain_id INTEGER, address TEXT, nonce INTEGER NOT NULL,
+CREATE INDEX wallet_transaction_unvalued ON wallet_transaction (chain_id) WHERE unvalued > 0;
+CREATE TABLE wallet_nonce (chain_id INTEGER, address TEXT, nonce INTEGER,
   PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
 CREATE TABLE wallet_total (chain_id INTEGER, address TEXT, outcome TEXT, reason TEXT, count INTEGER NOT NULL,
   l2_wei TEXT NOT NULL, l1_wei TEXT NOT NULL, operator_wei TEXT NOT NULL,
   PRIMARY KEY (chain_id, address, outcome, reason)) WITHOUT ROWID;
+CREATE TABLE wallet_flow (chain_id INTEGER, token TEXT, amount TEXT NOT NULL,
+  PRIMARY KEY (chain_id, token)) WITHOUT ROWID;
 CREATE TABLE wallet_removed (chain_id INTEGER, address TEXT, count INTEGER NOT NULL,
   PRIMARY KEY (chain_id, address)) WITHOUT ROWID;
 """
-# What became of each trade that the bot claims with a hash.
+# What became of each trade that the bot claims with a hash. `looks` counts looks in a row that changed nothing, `due`
+# is the time of the next; `block` is the head when it was first looked for, and later the block it was found in.
 CLAIMS: Final = """
 CREATE TABLE claim (trade INTEGER PRIMARY KEY, bot TEXT NOT NULL, source TEXT NOT NULL, status TEXT NOT NULL,
-  checked REAL NOT NULL, claimed_wei TEXT, realised_wei TEXT);
+  reason TEXT, looks INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, checked REAL, block INTEGER,
+  claimed_wei TEXT, realised_wei TEXT);
 CREATE INDEX claim_status ON claim (bot, source, status);
+CREATE INDEX claim_due ON claim (bot, due);
 CREATE INDEX trade_hash ON trade (bot, tx_hash) WHERE tx_hash IS NOT NULL;
 """
 VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS)
@@ -142,15 +148,17 @@ class Ledger:
         async with self._turn:
             return await self._worker.run(lambda: query(self._connection()))
 
-    async def write[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
+    async def write[T](self, change: Callable[[sqlite3.Connection], T], shown: bool = True) -> T:
         """What `change` returns, after everything it wrote is durable; nothing of it is kept if it raises.
+
+        Not `shown` is what no figure is made from, such as how far a source has been read.
 
         Raises:
             sqlite3.Error, OSError, Busy: nothing was written; `degraded` is set until a write succeeds.
         """
         async with self._turn:
             try:
-                result = await self._worker.run(lambda: self._transact(change))
+                result = await self._worker.run(lambda: self._transact(change, shown))
             except (sqlite3.Error, OSError, Busy) as error:
                 if not self.degraded:
                     logger.error("ledger cannot be written; figures stay as they were", error=error)
@@ -166,7 +174,7 @@ class Ledger:
             raise Unusable("the ledger is not open")
         return self._db
 
-    def _transact[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact[T](self, change: Callable[[sqlite3.Connection], T], shown: bool) -> T:
         db = self._connection()
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -176,7 +184,7 @@ class Ledger:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        self.version += 1  # here, because a caller that has been cancelled does not come back to say so
+        self.version += shown  # here, because a caller that has been cancelled does not come back to say so
         return result
 
     def _open(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 from tests.fake_rpc import Node, word
@@ -56,6 +57,19 @@ class Contracts:
         return self.code[to].get(data[:10], REVERT)
 
 
+def block(number: int, fork: str = "", forked: int = 0, interval: int = 2) -> dict[str, str]:
+    """A header as nodes write it: block 100 is of time 1,750,000,000; a fork differs from block `forked` on."""
+
+    def name(height: int) -> str:
+        return "0x" + sha256(f"{height} {fork if height >= forked else ''}".encode()).hexdigest()
+
+    return {
+        "number": hex(number), "hash": name(number), "parentHash": name(number - 1),
+        "timestamp": hex(1_750_000_000 + round((number - 100) * interval)),
+        "baseFeePerGas": "0x64", "gasUsed": "0x10", "gasLimit": "0x20",
+    }  # fmt: skip
+
+
 def serve(node: Node) -> Contracts:
     """Let a node answer for these contracts."""
     contracts = Contracts()
@@ -66,7 +80,7 @@ def serve(node: Node) -> Contracts:
         "eth_getCode": "0x",
         "eth_feeHistory": {"baseFeePerGas": ["0x64", "0xc8"], "gasUsedRatio": [0.25],
                            "reward": [["0x1", "0x2", "0x3"]]},
-        "eth_getBlockByNumber": lambda tag, full: {
-            "number": hex(100 if tag == "latest" else 90), "timestamp": hex(1_750_000_000)},
+        "eth_getBlockByNumber": lambda tag, full: block(
+            {"latest": 100, "finalized": 90, "safe": 90}[tag] if tag.isalpha() else int(tag, 16)),
     }  # fmt: skip
     return contracts

@@ -11,12 +11,13 @@ from exporter.collector import Sources
 from exporter.config import Settings
 from exporter.ledger import Ledger
 from exporter.metrics import Family, gate
+from exporter.sources.costs import Costs
 from exporter.worker import Workers
 
 
 @asynccontextmanager
 async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
-    """Sources over the settings' own state directory; `parts` are `rpc`, `contracts` and `progress`."""
+    """Sources over the settings' own state directory; `parts`: `rpc`, `contracts`, `costs`, `heads`, `progress`."""
     workers = Workers()
     progress: dict[str, list[tuple[int, int]]] = parts.pop("progress", {})
 
@@ -25,7 +26,11 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
 
     async with Ledger(settings.state) as ledger:
         try:
-            yield Sources(settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell)
+            costs = parts.get("costs") or Costs()
+            yield Sources(
+                settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell,
+                costs=costs, heads=parts.get("heads"),
+            )  # fmt: skip
         finally:
             workers.close()
 

@@ -18,12 +18,13 @@ from exporter.app import Crew, Options, Unstartable
 from exporter.board import Board
 from exporter.collector import Collector, Follow, Poll
 from exporter.config import Bot, Chain, Endpoint, Limits, Live, Loaded, Settings
-from exporter.ledger import Ledger
+from exporter.ledger import Ledger, fetch
 from exporter.metrics import gauge
 from exporter.settings import Secret
 from exporter.web.access import HttpServer, WebConfig
 from exporter.worker import Workers
 from exporter.yaml12 import Problem
+from tests.fake_chain import configured, place
 from tests.running import eventually, free_port
 
 ONE = gauge("arb_one_up", "One.", "bot")
@@ -78,6 +79,11 @@ class Started:
             return (await reader.read()).decode()
         finally:
             writer.close()
+
+    async def shows_not(self, words: str) -> None:
+        async with asyncio.timeout(20):
+            while words in await self.page():  # noqa: ASYNC110  over the wire there is no event
+                await asyncio.sleep(0.01)
 
     async def shows(self, words: str) -> None:
         async with asyncio.timeout(20):
@@ -191,6 +197,44 @@ async def test_a_chain_can_come_change_and_go_but_not_its_id(tmp_path: Path, cap
             os.kill(os.getpid(), signal.SIGHUP)
             await eventually(lambda before=before: len(caplog.records) > before)  # type: ignore[misc]
     assert [key for words, key in logged(caplog) if words.startswith("settings refused")] == ["chain.chain_id"]
+
+
+async def test_the_head_is_followed_by_one_for_all_and_the_genesis_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(sources: Any) -> Poll | None:
+        async def read() -> float:
+            version = await sources.heads.changed(0)
+            return float(sources.heads.newest.number + 1000 * sources.heads.reorgs if version else 0)
+
+        return None if sources.heads is None else Poll(read, every=0.01)
+
+    head = Collector(
+        name="head", metrics=(TWO,), open=opened, render=lambda n: iter([TWO(n)]), timeout=10, max_age=10,
+        uses=("chain",), unset="no chain",
+    )  # fmt: skip
+    monkeypatch.setattr(collectors, "ALL", (head,))
+    async with place() as own:
+        made = configured(own)
+        async with started(settings(tmp_path, chain=made)) as found:
+            await found.shows("arb_two_up 100.0")
+            await own.mine()
+            await found.shows("arb_two_up 101.0")
+            own.chain.reorg(2, 1)
+            await found.shows("arb_two_up 1102.0")
+            found.loaded = Loaded(replace(found.settings, chain=replace(made, backfill_from=7)))
+            os.kill(os.getpid(), signal.SIGHUP)
+            await eventually(lambda: own.socket.connections == 2)
+            await own.mine()
+            await found.shows("arb_two_up 1103.0")  # a reload takes nothing back
+            found.loaded = Loaded(replace(found.settings, chain=None))
+            os.kill(os.getpid(), signal.SIGHUP)
+            await found.shows_not("arb_two_up")
+            await eventually(lambda: not own.socket.open)
+        genesis = own.chain.blocks[0]["hash"]
+    async with Ledger(tmp_path / "state") as ledger:
+        rows = await ledger.read(lambda db: fetch(db, "SELECT chain_id, genesis FROM chain"))
+    assert rows == [(made.chain_id, genesis)]
 
 
 async def test_it_starts_and_ends_with_a_node_that_is_not_there(tmp_path: Path) -> None:

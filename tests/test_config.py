@@ -388,7 +388,7 @@ def test_secrets_come_from_files_without_their_line_end(folder: Path) -> None:
     (only,) = found.chain.endpoints
     assert only.url == HTTP
     assert only.ws_file is not None
-    assert only.ws_file.reveal() == f"wss://{CANARY}.example"
+    assert only.websocket_url == only.ws_file.reveal() == f"wss://{CANARY}.example"
 
 
 MEANS = {

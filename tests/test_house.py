@@ -15,12 +15,19 @@ MODULES = {
     for file in sorted(PACKAGE.rglob("*.py"))
 }
 FLOORS = [
-    {"exporter", "exporter.log", "exporter.metrics", "exporter.worker", "exporter.yaml12"},
+    {"exporter", "exporter.lean", "exporter.log", "exporter.metrics", "exporter.worker", "exporter.yaml12"},
     {"exporter.settings", "exporter.exposition"},
     {"exporter.config"},
     {"exporter.ledger"},
     {"exporter.sources"},
-    {"exporter.books"},
+    {
+        "exporter.books",
+        "exporter.expenses",
+        "exporter.reconciliation",
+        "exporter.verdict",
+        "exporter.wallet_books",
+        "exporter.wallet_reading",
+    },
     {"exporter.collector"},
     {"exporter.collectors"},
     {"exporter.board"},

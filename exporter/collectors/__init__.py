@@ -11,15 +11,18 @@ from exporter.collectors import (
     opportunities,
     prices,
     process,
+    reconcile,
     rpc,
     storage,
     trades,
     wallet,
+    wallet_transactions,
 )
 
 ALL: tuple[Collector, ...] = (
     exporter.COLLECTOR,
     trades.COLLECTOR,
+    reconcile.COLLECTOR,
     opportunities.COLLECTOR,
     memory_bank.COLLECTOR,
     logs.COLLECTOR,
@@ -29,6 +32,7 @@ ALL: tuple[Collector, ...] = (
     chain.COLLECTOR,
     gas.COLLECTOR,
     wallet.COLLECTOR,
+    wallet_transactions.COLLECTOR,
     prices.COLLECTOR,
     host.COLLECTOR,
 )

@@ -1,75 +1,84 @@
-"""The chain's head: how far it is, how old, how fast, and what is final."""
+"""The chain's head: how far it is, how old, how fast, what is final, how often it went back, and how it is learned."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.collector import Collector, Poll, Sources
-from exporter.config import Chain
-from exporter.metrics import Family, gauge
-from exporter.sources.jsonrpc import Malformed, RpcError, field, quantity
+from exporter.metrics import Family, counter, gauge
+from exporter.sources.heads import Heads, Unknown
 from exporter.sources.rpc import Rpc
 
 HEAD = gauge("arb_chain_head_block", "Number of the newest block.")
 HEAD_TIME = gauge("arb_chain_head_timestamp_seconds", "When the newest block was made, by its own word.")
 FINALIZED = gauge("arb_chain_finalized_block", "Newest block that counts as final, by the configured finality.")
-INTERVAL = gauge("arb_chain_block_interval_seconds", "Mean time between blocks, measured over the last minutes.")
+VIOLATED = gauge("arb_chain_finality_violated", "1 while the chain contradicts a block that was final.")
+INTERVAL = gauge("arb_chain_block_interval_seconds", "Mean time between blocks, measured over the last minute.")
+REORGS = counter("arb_chain_reorgs_total", "How often blocks that had been seen were taken back.")
+DEPTH = gauge("arb_chain_reorg_depth_blocks", "How many blocks the last reorg took back.", lasting=True)
+FALLBACKS = counter(
+    "arb_chain_head_fallbacks_total", "Reorgs that left the head lower, with nothing in place of what was taken back."
+)
+SOURCE = gauge("arb_chain_head_source", "1 for the way by which heads are learned first.", "source")
+WEBSOCKET = gauge("arb_chain_websocket_up", "1 if heads arrive by WebSocket from the endpoint.", "endpoint")
+LAG = gauge(
+    "arb_chain_head_lag_seconds",
+    "How much older the endpoint's newest block is than the newest that any endpoint told of, by the blocks' times.",
+    "endpoint",
+)
+PRECONFIRMED = gauge("arb_chain_preconfirmations_active", "1 while logs arrive before they are in a block.")
 
-WINDOW: Final = 120
-"""Looks that the block interval is measured over."""
-SHORTEST: Final = 10
-"""Seconds of the chain's time below which nothing is said: a whole second is a tenth of it."""
+SOURCES: Final = ("websocket", "http")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The head; `finalized_block` is None where the node cannot tell, `block_interval_seconds` until it is measured."""
+    """The head; `finalized_block` is None where the node cannot tell, `block_interval_seconds` until it is measured.
+
+    `websockets` has the endpoints with a WebSocket, `head_lag_seconds` those that have told of their newest block.
+    """
 
     head_block: int
     head_timestamp_seconds: int
-    finalized_block: int | None
-    block_interval_seconds: float | None
+    finalized_block: int | None = None
+    finality_violated: bool = False
+    block_interval_seconds: float | None = None
+    reorgs: int = 0
+    last_reorg_depth_blocks: int | None = None
+    fallbacks: int = 0
+    source: str = "http"
+    websockets: Mapping[str, bool] = field(default_factory=dict)
+    head_lag_seconds: Mapping[str, float] = field(default_factory=dict)
+    preconfirmations_active: bool = False
 
 
-class Head:
-    """Reads the head and measures how fast it moves."""
+async def read(heads: Heads, rpc: Rpc) -> Snapshot:
+    """What is known of the head.
 
-    def __init__(self, rpc: Rpc, chain: Chain) -> None:
-        self._rpc, self._finality = rpc, chain.finality
-        self._seen: deque[tuple[int, int]] = deque(maxlen=WINDOW)
-
-    async def read(self) -> Snapshot:
-        """The head now.
-
-        Raises:
-            Unreachable, Malformed, RpcError: there is no usable answer.
-        """
-        tag = self._finality if isinstance(self._finality, str) else "finalized"
-        latest, final = await self._rpc.batch(
-            [("eth_getBlockByNumber", ["latest", False]), ("eth_getBlockByNumber", [tag, False])]
-        )
-        number, timestamp = quantity(field(latest, "number")), quantity(field(latest, "timestamp"))
-        finalized = _number(final) if isinstance(self._finality, str) else max(number - self._finality, 0)
-        return Snapshot(number, timestamp, finalized, self._interval(number, timestamp))
-
-    def _interval(self, number: int, timestamp: int) -> float | None:
-        """Blocks' own times over many looks: whole seconds are too coarse for two blocks, and clocks may differ."""
-        while self._seen and number <= self._seen[-1][0]:
-            self._seen.pop()  # seen already; or a reorg, or a node behind: what went before still counts
-        self._seen.append((number, timestamp))
-        (first, began), (last, ended) = self._seen[0], self._seen[-1]
-        return (ended - began) / (last - first) if ended - began >= SHORTEST else None
-
-
-def _number(block: Any) -> int | None:
-    """A block's number; nodes answer with an error, or null, before there is a final one."""
-    try:
-        return quantity(field(block, "number"))
-    except (Malformed, RpcError):
-        return None
+    Raises:
+        Unreachable, Malformed, RpcError, Unknown: the last look at it failed, and no heads come by themselves.
+    """
+    if heads.error is not None and not heads.by_websocket:
+        raise heads.error
+    newest, finalized = heads.newest, heads.finalized
+    if newest is None:
+        raise Unknown("no head is known yet")
+    return Snapshot(
+        head_block=newest.number,
+        head_timestamp_seconds=newest.timestamp,
+        finalized_block=None if finalized is None else finalized.number,
+        finality_violated=heads.finality_violated,
+        block_interval_seconds=heads.interval_seconds,
+        reorgs=heads.reorgs,
+        last_reorg_depth_blocks=heads.last_reorg_depth,
+        fallbacks=heads.fallbacks,
+        source="websocket" if heads.by_websocket else "http",
+        websockets={line.name: line.up for line in heads.feed.lines},
+        head_lag_seconds={node.name: node.lag_seconds for node in rpc.nodes if node.lag_seconds is not None},
+        preconfirmations_active=heads.preconfirmations_active,
+    )
 
 
 def render(snapshot: Snapshot) -> Iterator[Family]:
@@ -77,20 +86,30 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield HEAD(snapshot.head_block)
     yield HEAD_TIME(snapshot.head_timestamp_seconds)
     yield FINALIZED.maybe(snapshot.finalized_block)
+    yield VIOLATED(snapshot.finality_violated)
     yield INTERVAL.maybe(snapshot.block_interval_seconds)
+    yield REORGS(snapshot.reorgs)
+    yield DEPTH.maybe(snapshot.last_reorg_depth_blocks)
+    yield FALLBACKS(snapshot.fallbacks)
+    yield SOURCE.each(((source,), source == snapshot.source) for source in SOURCES)
+    yield WEBSOCKET.each(((name,), up) for name, up in snapshot.websockets.items())
+    yield LAG.each(((name,), lag) for name, lag in snapshot.head_lag_seconds.items())
+    yield PRECONFIRMED(snapshot.preconfirmations_active)
 
 
 def _open(sources: Sources) -> Poll | None:
-    chain = sources.settings.chain
-    return None if sources.rpc is None or chain is None else Poll(Head(sources.rpc, chain).read, every=1.0)
+    heads, rpc = sources.heads, sources.rpc
+    return None if heads is None or rpc is None else Poll(lambda: read(heads, rpc), every=1.0)
 
 
 COLLECTOR = Collector(
     name="chain",
-    metrics=(HEAD, HEAD_TIME, FINALIZED, INTERVAL),
+    metrics=(
+        HEAD, HEAD_TIME, FINALIZED, VIOLATED, INTERVAL, REORGS, DEPTH, FALLBACKS, SOURCE, WEBSOCKET, LAG, PRECONFIRMED,
+    ),
     open=_open,
     render=render,
     timeout=15.0,
     max_age=15.0,
     uses=("chain",),
-)
+)  # fmt: skip

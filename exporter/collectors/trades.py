@@ -1,13 +1,13 @@
-"""The trades of the bot's memory bank: counts, profit, gas and failures, each exactly once from the ledger."""
+"""The bot's trades by its own word and by the chain's: counts, profit, gas and failures, each once from the ledger."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter import books
+from exporter import books, reconciliation
 from exporter.books import Books, Route, RouteTotal
 from exporter.collector import Collector, Follow, Sources, pause
 from exporter.metrics import Family, counter, gauge
@@ -18,7 +18,7 @@ EVERY: Final = 0.5
 CHUNK: Final = 480
 PATIENCE: Final = 2.0
 """Seconds that an execution waits for the opportunity that names its pair, before it counts without."""
-PROVENANCES: Final = ("real", "simulated", "unverified")
+PROVENANCES: Final = (reconciliation.REAL, reconciliation.SIMULATED, reconciliation.UNVERIFIED)
 
 _ROUTE = ("bot", "source", "pair", "dex_buy", "dex_sell")
 TRADES = counter("arb_bot_trades_total", "Trades the source reports, by route and outcome.", *_ROUTE, "outcome")
@@ -56,6 +56,7 @@ class Snapshot:
 
     bot: str
     books: Books
+    provenance: Mapping[str, str]
     backfill: bool
 
 
@@ -81,7 +82,7 @@ class Reading:
     """A hold on the bank that outlives failures: what was seen, what waits, and the newest snapshot."""
 
     sources: Sources
-    bank: Bank
+    bank: Bank | None
     waiting: list[_Waiting] = field(default_factory=list)
     newest: Snapshot | None = None
     version: int = -1
@@ -93,33 +94,38 @@ class Reading:
         stale = self.newest is None or self.version != ledger.version or self.newest.backfill != self.backfill
         if stale:
             version = ledger.version
-            totals = await ledger.read(lambda db: books.read(db, bot))
-            if self.newest is None or totals != self.newest.books or self.newest.backfill != self.backfill:
-                self.newest = Snapshot(bot, totals, self.backfill)
+            totals = await ledger.read(lambda db: (books.read(db, bot), reconciliation.provenance(db, bot)))
+            made = Snapshot(bot, *totals, self.backfill)
+            self.newest = self.newest if self.newest == made else made
             self.version = version
         assert self.newest is not None  # noqa: S101
         return self.newest
 
     async def one_pass(self) -> AsyncGenerator[Snapshot]:
         """Read what is new, chunk by chunk; each is durable before its snapshot is given."""
+        if self.bank is not None:
+            async for snapshot in self._through(self.bank):
+                yield snapshot
+        yield await self.snapshot()
+
+    async def _through(self, bank: Bank) -> AsyncGenerator[Snapshot]:
         worker = self.sources.worker("trades")
-        names = await worker.run(self.bank.changed)
+        names = await worker.run(bank.changed)
         first = not await self._has_read("memory_bank")
         self.backfill = len(names) > CHUNK
         progress = self.sources.progress("trades")
         for start in range(0, len(names), CHUNK):
-            batch = await worker.run(self.bank.read, names[start : start + CHUNK])
-            await self._put(batch)
+            batch = await worker.run(bank.read, names[start : start + CHUNK])
+            await self._put(bank, batch)
             if first:
                 progress(min(start + CHUNK, len(names)), len(names))
             if self.backfill:
                 yield await self.snapshot()
         await self._finish(first)
-        recent = await worker.run(self.bank.recent)
+        recent = await worker.run(bank.recent)
         if recent is not None:
-            await self._put(recent)
+            await self._put(bank, recent)
         self.backfill = False
-        yield await self.snapshot()
 
     async def _finish(self, first: bool) -> None:
         """Count executions that need not wait any more, and mark a first read as complete."""
@@ -137,12 +143,12 @@ class Reading:
         late = time.monotonic() - PATIENCE
         return [w for w in self.waiting if w.since <= late or w.execution.opportunity_id in known]
 
-    async def _put(self, batch: Batch) -> None:
+    async def _put(self, bank: Bank, batch: Batch) -> None:
         if not batch.empty or batch.complete:
             await self._write(batch, [])
         now = time.monotonic()
         self.waiting += [_Waiting(execution, now) for execution in batch.executions]
-        self.bank.keep(batch)
+        bank.keep(batch)
 
     async def _write(self, batch: Batch, executions: list[Execution]) -> None:
         settings = self.sources.settings
@@ -181,7 +187,11 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     ):
         yield metric.each(((bot, source, *route), getattr(total, amount) / WEI) for source, route, total in routes)
     yield LAST.each(((bot, s), t.last_trade) for s, t in read_once.items() if t.last_trade is not None)
-    yield PROVENANCE.each(((bot, s, p), p == "unverified") for s in read_once for p in PROVENANCES)
+    yield PROVENANCE.each(
+        ((bot, source, each), each == snapshot.provenance.get(source, reconciliation.UNVERIFIED))
+        for source in read_once
+        for each in PROVENANCES
+    )
     yield BACKFILL.each([((bot,), snapshot.backfill)])
 
 
@@ -193,10 +203,11 @@ def _outcomes(bot: str, routes: list[tuple[str, Route, RouteTotal]]) -> Iterator
 
 
 def _open(sources: Sources) -> Follow | None:
-    bot = sources.settings.bot
-    if bot.memory_bank is None:
+    bot, chain, limit = sources.settings.bot, sources.settings.chain, sources.settings.limits.file_bytes
+    bank = None if bot.memory_bank is None else Bank(bot.memory_bank, bot.timezone, limit)
+    if bank is None and (chain is None or not (chain.wallets or chain.contracts)):
         return None
-    reading = Reading(sources, Bank(bot.memory_bank, bot.timezone, sources.settings.limits.file_bytes))
+    reading = Reading(sources, bank)
     return Follow(lambda: read(reading))
 
 
@@ -207,5 +218,6 @@ COLLECTOR = Collector(
     render=render,
     timeout=60.0,
     max_age=60.0,
-    unset="bot.memory_bank: the bot's trade files",
+    uses=("bot", "limits", "chain"),
+    unset="bot.memory_bank, chain.wallets: the bot's trades",
 )

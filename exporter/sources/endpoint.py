@@ -13,12 +13,16 @@ from typing import Final
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from exporter import lean
 from exporter.log import Plain
 from exporter.sources.jsonrpc import Refused
 from exporter.worker import Busy, Workers
 
 TIMEOUT: Final = 5.0
-LARGEST: Final = 8 << 20  # a batch of a hundred calls stays below one
+LARGEST: Final = 8 << 20
+"""Bytes of an answer to several calls: parsed it takes three times as much memory; smaller batches help."""
+LARGEST_BLOCK: Final = 32 << 20
+"""Bytes of an answer about one full block, its receipts, or very many logs."""
 RETRY_AFTER_LAST: Final = 60.0
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
@@ -64,18 +68,25 @@ def _look_up(host: str, port: int, family: int) -> list[ResolveResult]:
     ]
 
 
-def session() -> aiohttp.ClientSession:
-    """Connections that are kept alive; no proxy, cookie or password of the environment is used."""
+def session(*middlewares: aiohttp.ClientMiddlewareType, secure: bool = False) -> aiohttp.ClientSession:
+    """Connections that are kept alive; no proxy, cookie or password of the environment is used.
+
+    Only if `secure` can they be to https and wss.
+    """
+    tls = lean.authorities() if secure else True
     return aiohttp.ClientSession(
+        middlewares=middlewares,
         timeout=aiohttp.ClientTimeout(total=None),  # `post` bounds each request, with its second try
-        connector=aiohttp.TCPConnector(limit=16, ttl_dns_cache=60, resolver=Resolver()),
+        connector=aiohttp.TCPConnector(limit=16, ttl_dns_cache=60, resolver=Resolver(), ssl=tls),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 
-async def post(connections: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
-    """The body of the answer. Third parties' texts quote URLs, so that only the kind of a failure is told.
+async def post(connections: aiohttp.ClientSession, url: str, body: bytes, most: int = LARGEST) -> bytes:
+    """The body of the answer, of so many bytes at most.
+
+    Third parties' texts quote URLs, so that only the kind of a failure is told.
 
     Raises:
         Failed: there is no answer. Refused: the batch is too large for the node.
@@ -83,10 +94,10 @@ async def post(connections: aiohttp.ClientSession, url: str, body: bytes) -> byt
     try:
         async with asyncio.timeout(TIMEOUT):
             try:
-                return await _exchange(connections, url, body)
+                return await _exchange(connections, url, body, most)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A kept connection that the node closed just now; all that we ask may be asked twice.
-                return await _exchange(connections, url, body)
+                return await _exchange(connections, url, body, most)
     except TimeoutError:
         raise Failed("timeout", "does not answer in time") from None
     except aiohttp.ClientConnectorError:
@@ -95,25 +106,26 @@ async def post(connections: aiohttp.ClientSession, url: str, body: bytes) -> byt
         raise Failed("malformed", "broke off or answered no HTTP") from None
 
 
-async def _exchange(connections: aiohttp.ClientSession, url: str, body: bytes) -> bytes:
+async def _exchange(connections: aiohttp.ClientSession, url: str, body: bytes, most: int) -> bytes:
     headers = {"Content-Type": "application/json"}
     async with connections.post(url, data=body, headers=headers, allow_redirects=False) as response:
         if response.status != 200:
             raise _bad_status(response)
-        return await _read(response)
+        return await _read(response, most)
 
 
 def _bad_status(response: aiohttp.ClientResponse) -> Plain:
+    wait = retry_after(response.headers.get("Retry-After", ""))
     if response.status == 413:
         return Refused("the batch is too large for the node")
     if response.status == 429:
-        return Failed("rate_limited", "limits the rate of requests", _retry_after(response))
-    return Failed("http", f"answers with HTTP status {response.status}", _retry_after(response))
+        return Failed("rate_limited", "limits the rate of requests", wait)
+    return Failed("http", f"answers with HTTP status {response.status}", wait)
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float:
+def retry_after(text: str) -> float:
     """Seconds the node asks for, given as a number or a date; nonsense counts as nothing, for our waiting grows."""
-    text = response.headers.get("Retry-After", "").strip()
+    text = text.strip()
     try:
         number = _SECONDS.fullmatch(text)
         wanted = float(text) if number else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
@@ -122,12 +134,12 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
     return min(max(wanted, 0.0), RETRY_AFTER_LAST)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, as long as it is no bomb."""
     chunks, size = [], 0
     async for chunk in response.content.iter_chunked(1 << 16):
         size += len(chunk)
-        if size > LARGEST:
+        if size > most:
             raise Failed("too_large", "answers with too much")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -62,6 +62,16 @@ def of_tokens(logs: Iterable[Log], ours: Collection[str], wrapped: Collection[st
     return {token: amount for token, amount in moved.items() if amount}
 
 
+def of_ether(logs: Iterable[Log], ours: Collection[str], wrapped: Collection[str]) -> tuple[int, int]:
+    """What our addresses gained of ether, in wei, by unwrapping, and what they gave for wrapping."""
+    gained = given = 0
+    for log in logs:
+        if log.address in wrapped and len(log.topics) == 2 and _address(log.topics[1]) in ours:
+            gained += (_amount(log) or 0) * (log.topics[0] == WITHDRAWAL)
+            given += (_amount(log) or 0) * (log.topics[0] == DEPOSIT)
+    return gained, given
+
+
 def _amount(log: Log) -> int | None:
     words = words_of(log, 1)
     return words[0] if words else None

@@ -20,6 +20,8 @@ WORD: Final = 64
 MOST_REVERT_DATA: Final = 8192
 MOST_VALUES: Final = 200_000
 """More in one answer is a bomb: eight megabytes of `[],` become two hundred, and hold up the loop for half a second."""
+LEAST_BYTES: Final = 32
+"""Bytes a value takes at least, on average, in an honest answer with more values than that."""
 
 
 class Malformed(Plain):
@@ -32,6 +34,10 @@ class Refused(Malformed):
     """The node does not take a batch as a whole, as a rule because it is too large."""
 
     outcome = "rpc_error"
+
+
+class TooMany(Malformed):
+    """An answer with more values than is good for anybody; a smaller batch may have fewer."""
 
 
 class RateLimited(Plain):
@@ -59,9 +65,9 @@ def answers(body: bytes, count: int) -> list[Any]:
     """The results of a batch in order; an error of one call is an `RpcError` in its place.
 
     Raises:
-        Malformed: this is no answer to that batch. Refused, RateLimited: nor will there be one.
+        Malformed: this is no answer to that batch. Refused, RateLimited: nor will there be one. TooMany: it is a bomb.
     """
-    parsed = _parse(body)
+    parsed = parse(body)
     parts = [parsed] if isinstance(parsed, dict) else parsed
     if not isinstance(parts, list) or not parts:
         raise Malformed("the answer is not a batch")
@@ -71,7 +77,7 @@ def answers(body: bytes, count: int) -> list[Any]:
         place = part.get("id") if isinstance(part, dict) else None
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count or place in found:
             raise Malformed("the answer has unknown or doubled ids")
-        found[place] = _result(part)
+        found[place] = result(part)
     return [found.get(place, Malformed("the answer to this call is missing")) for place in range(count)]
 
 
@@ -80,9 +86,14 @@ def outcome(result: Any) -> str:
     return result.outcome if isinstance(result, Malformed | RpcError) else "ok"
 
 
-def _parse(body: bytes) -> Any:
-    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
-        raise Malformed("the answer has too many values")
+def parse(body: bytes) -> Any:
+    """JSON, as strict as it is meant to be.
+
+    Raises:
+        Malformed: it is none. TooMany: it is a bomb.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max(MOST_VALUES, len(body) // LEAST_BYTES):
+        raise TooMany("the answer has too many values")
     try:
         return json.loads(body, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -116,7 +127,8 @@ def _names_batch(error: Any) -> bool:
     return isinstance(error, dict) and "batch" in str(error.get("message", ""))[:200].lower()
 
 
-def _result(part: dict[str, Any]) -> Any:
+def result(part: dict[str, Any]) -> Any:
+    """The result of one answer, or the error that it is."""
     if part.get("error") is not None:
         return RpcError(_code(part["error"]), _revert_data(part["error"]))
     return part["result"] if "result" in part else Malformed("the answer has neither result nor error")

@@ -94,7 +94,12 @@ def _text(value: Any, form: re.Pattern[str], what: str) -> str:
     return value.lower()
 
 
-def _bounded(value: Any, limit: int) -> int:
+def bounded(value: Any, limit: int) -> int:
+    """A number below a limit.
+
+    Raises:
+        Malformed, RpcError: it is none, or larger than it can be.
+    """
     number = quantity(value)
     if number >= limit:
         raise Malformed("a number is larger than there can be")
@@ -102,7 +107,7 @@ def _bounded(value: Any, limit: int) -> int:
 
 
 def _optional(answer: dict[str, Any], name: str, limit: int = LARGEST_WEI) -> int | None:
-    return None if answer.get(name) is None else _bounded(answer[name], limit)
+    return None if answer.get(name) is None else bounded(answer[name], limit)
 
 
 def block(answer: Any, number: int, ours: Collection[str]) -> Block:
@@ -111,7 +116,7 @@ def block(answer: Any, number: int, ours: Collection[str]) -> Block:
     Raises:
         Malformed, RpcError: it is not there, or not that block.
     """
-    if _bounded(field(answer, "number"), LARGEST_COUNT) != number:
+    if bounded(field(answer, "number"), LARGEST_COUNT) != number:
         raise Malformed("the node answered with another block")
     listed = field(answer, "transactions")
     if not isinstance(listed, list):
@@ -124,9 +129,9 @@ def block(answer: Any, number: int, ours: Collection[str]) -> Block:
         number,
         own,
         hash_of(field(answer, "parentHash")),
-        _bounded(field(answer, "timestamp"), LARGEST_COUNT),
+        bounded(field(answer, "timestamp"), LARGEST_COUNT),
         _optional(answer, "baseFeePerGas") or 0,
-        _bounded(field(answer, "gasUsed"), LARGEST_COUNT),
+        bounded(field(answer, "gasUsed"), LARGEST_COUNT),
         transactions,
     )
 
@@ -152,12 +157,12 @@ def transaction(answer: Any) -> Transaction:
         hash_of(field(answer, "hash")),
         address_of(field(answer, "from")),
         None if to is None else address_of(to),
-        _bounded(field(answer, "nonce"), LARGEST_COUNT),
-        _bounded(field(answer, "value"), LARGEST_WEI),
+        bounded(field(answer, "nonce"), LARGEST_COUNT),
+        bounded(field(answer, "value"), LARGEST_WEI),
         _optional(answer, "mint") or 0,
-        _bounded(field(answer, "gas"), LARGEST_COUNT),
+        bounded(field(answer, "gas"), LARGEST_COUNT),
         _optional(answer, "type", 256) or 0,
-        _bounded(field(answer, "transactionIndex"), LARGEST_COUNT),
+        bounded(field(answer, "transactionIndex"), LARGEST_COUNT),
         answer,
     )
 
@@ -172,7 +177,7 @@ def receipt(answer: Any, of: Transaction, block_hash: str, base_fee_wei: int) ->
         raise Malformed("the receipt is of another transaction or block")
     if _optional(answer, "transactionIndex", LARGEST_COUNT) != of.index:
         raise Malformed("the receipt is of another place in the block")
-    status, gas_used = quantity(field(answer, "status")), _bounded(field(answer, "gasUsed"), LARGEST_COUNT)
+    status, gas_used = quantity(field(answer, "status")), bounded(field(answer, "gasUsed"), LARGEST_COUNT)
     if status > 1 or not 0 < gas_used <= of.gas_limit:
         raise Malformed("the receipt's status or gas cannot be")
     price = _price(answer, of, base_fee_wei)
@@ -186,7 +191,7 @@ def _price(answer: Any, of: Transaction, base_fee_wei: int) -> int:
     """Wei per gas; below the block's base fee, or above what the sender allows, it is not true."""
     if of.kind == DEPOSIT:
         return 0
-    price = _bounded(field(answer, "effectiveGasPrice"), LARGEST_WEI)
+    price = bounded(field(answer, "effectiveGasPrice"), LARGEST_WEI)
     most = _optional(of.fields, "maxFeePerGas" if of.kind >= 2 else "gasPrice")
     if price < base_fee_wei or (most is not None and price > most):
         raise Malformed("the receipt's gas price cannot be")

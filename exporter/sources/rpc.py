@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import aiohttp
 
 from exporter import log
-from exporter.config import Chain, Endpoint
+from exporter.config import Chain
 from exporter.log import Plain
-from exporter.metrics import OTHER, Distribution
-from exporter.sources import endpoint, jsonrpc
+from exporter.sources import endpoint
 from exporter.sources.endpoint import Failed
-from exporter.sources.jsonrpc import Call, Malformed, RateLimited, Refused, RpcError
+from exporter.sources.genesis import Genesis
+from exporter.sources.jsonrpc import Call
+from exporter.sources.node import BOUNDS as BOUNDS
+from exporter.sources.node import Node as Node
+from exporter.sources.node import Tip
 
-METHODS: Final = frozenset(
-    ("eth_blockNumber", "eth_call", "eth_chainId", "eth_feeHistory", "eth_getBalance", "eth_getBlockByNumber",
-     "eth_getCode", "eth_getTransactionCount")
-)  # fmt: skip
-BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0)
-OUTCOMES: Final = (
-    "ok", "rpc_error", "rate_limited", "timeout", "refused", "http", "malformed", "too_large", "wrong_chain",
-)  # fmt: skip
-MOST_CALLS: Final = 100
-RETRY_FIRST, RETRY_LAST = 0.5, 30.0
-STANDBY_EVERY: Final = 15.0
-STEADY: Final = 60.0
-"""Seconds an endpoint must answer before an earlier failure is forgiven: no flapping."""
+PROBES: Final = 3
+RETURN_EVERY, RETURN_AFTER = 1.0, 3.0
+"""Seconds between probes of an endpoint that is preferred to the one in use, and for how long all must be good."""
+BEHIND: Final = 1
+"""Blocks by which an endpoint may be behind another and still be in step: both are asked at different moments."""
+FAR_SECONDS, FAR_INTERVALS = 10.0, 5
+"""An endpoint that is further behind than the larger of these is left, if another is in step."""
+FRESH: Final = 30.0
+"""Seconds for which it counts what an endpoint told of the head."""
+CLOCKS_DIFFER: Final = 60
 
 logger = log.get("rpc")
 
@@ -40,136 +38,23 @@ class Unreachable(Plain):
     """No endpoint answers."""
 
 
-class Node:
-    """One endpoint: its health, its figures, and requests to it. Its URL is never shown."""
-
-    def __init__(self, settings: Endpoint, chain_id: int) -> None:
-        self.name = settings.name
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.durations = Distribution(BOUNDS)
-        self.usable = False
-        self.reason = "not asked yet"
-        self.look_at = 0.0
-        self._url, self._chain_id = settings.url, chain_id
-        self._most = MOST_CALLS
-        self._wait = RETRY_FIRST
-        self._since = 0.0
-        self._failures = 0
-        self._checking = asyncio.Lock()
-
-    async def results(self, session: aiohttp.ClientSession, calls: Sequence[Call]) -> list[Any]:
-        """The results of calls, after a check of the chain if it has failed before; single errors in their place.
-
-        Raises:
-            Failed: there was no usable answer, or it serves another chain; it is left alone for a while.
-        """
-        failures = self._failures
-        try:
-            if not self.usable:
-                await self._connect(session, failures)
-            return await self._ask(session, calls)
-        except Failed as error:
-            self._failed(error, failures)
-            raise
-
-    async def probe(self, session: aiohttp.ClientSession) -> None:
-        """See how it fares while another endpoint is in use."""
-        failures = self._failures
-        try:
-            await (self._check(session) if self.usable else self._connect(session, failures))
-        except Failed as error:
-            self._failed(error, failures)
-
-    def due(self) -> bool:
-        """Whether it is time to look after it: long after it was well, soon after it failed."""
-        return time.monotonic() >= self.look_at
-
-    async def _connect(self, session: aiohttp.ClientSession, failures: int) -> None:
-        """Check it once for all who wait to use it."""
-        async with self._checking:
-            if self._failures != failures:
-                raise Failed("", self.reason)
-            if not self.usable:
-                await self._check(session)
-
-    async def _check(self, session: aiohttp.ClientSession) -> None:
-        (found,) = await self._ask(session, [("eth_chainId", [])], self._chain_outcome)
-        outcome = self._chain_outcome(found)
-        if outcome != "ok":
-            raise Failed(outcome, "serves another chain" if outcome == "wrong_chain" else "does not tell its chain id")
-        self.look_at = time.monotonic() + STANDBY_EVERY
-        if not self.usable:
-            self.usable, self.reason, self._since, self._most = True, "", time.monotonic(), MOST_CALLS
-            logger.info("endpoint answers", endpoint=self.name)
-
-    def _chain_outcome(self, found: Any) -> str:
-        try:
-            return "ok" if jsonrpc.quantity(found) == self._chain_id else "wrong_chain"
-        except (Malformed, RpcError) as error:
-            return error.outcome
-
-    def _failed(self, error: Failed, failures: int) -> None:
-        """Leave it alone, longer each time, or as long as it asked; what many see at once is one failure."""
-        now = time.monotonic()
-        if failures != self._failures:
-            self.look_at = max(self.look_at, now + error.wait)
-            return
-        if self.usable and now - self._since > STEADY:
-            self._wait = RETRY_FIRST
-        if self.usable or self.reason != str(error):
-            logger.warning("endpoint fails", endpoint=self.name, reason=str(error))
-        self.usable, self.reason, self._failures = False, str(error), failures + 1
-        self.look_at = now + max(self._wait, error.wait)
-        self._wait = min(self._wait * 2, RETRY_LAST)
-
-    async def _ask(
-        self, session: aiohttp.ClientSession, calls: Sequence[Call], judge: Callable[[Any], str] = jsonrpc.outcome
-    ) -> list[Any]:
-        """The results of calls, in as many batches as the node wants."""
-        results: list[Any] = []
-        while len(results) < len(calls):
-            part = calls[len(results) : len(results) + self._most]
-            try:
-                results += await self._batch(session, part, judge)
-            except Refused as error:
-                if len(part) == 1:
-                    raise Failed(error.outcome, str(error)) from None
-                # Nodes allow 3 to 1000 calls in a batch and word their limits in many ways: find it out.
-                self._most = len(part) // 2
-                logger.info("endpoint takes smaller batches only", endpoint=self.name, calls=self._most)
-        return results
-
-    async def _batch(
-        self, session: aiohttp.ClientSession, calls: Sequence[Call], judge: Callable[[Any], str]
-    ) -> list[Any]:
-        started = time.perf_counter()
-        try:
-            body = await endpoint.post(session, self._url, jsonrpc.request(calls))
-            results = jsonrpc.answers(body, len(calls))
-        except (Failed, RateLimited, Malformed) as error:
-            self._count(calls, [error.outcome] * len(calls))
-            raise error if isinstance(error, Failed | Refused) else Failed(error.outcome, str(error)) from None
-        finally:
-            self.durations.observe(time.perf_counter() - started)
-        self._count(calls, map(judge, results))
-        return results
-
-    def _count(self, calls: Sequence[Call], outcomes: Iterable[str]) -> None:
-        for (method, _), outcome in zip(calls, outcomes, strict=True):
-            self.requests[method if method in METHODS else OTHER, outcome] += 1
-
-
 class Rpc:
-    """All endpoints of a chain; use as an async context manager."""
+    """All endpoints of a chain; use as an async context manager.
 
-    def __init__(self, chain: Chain) -> None:
-        self.nodes = [Node(settings, chain.chain_id) for settings in chain.endpoints]
+    `interval_seconds` is the time between blocks as others have measured it; until then no endpoint is too far behind.
+    """
+
+    def __init__(self, chain: Chain, genesis: Genesis | None = None) -> None:
+        self.nodes = [Node(settings, chain.chain_id, genesis) for settings in chain.endpoints]
+        self.interval_seconds: float | None = None
+        self._secure = chain.secure
         self._session: aiohttp.ClientSession | None = None
         self._probes: dict[Node, asyncio.Task[None]] = {}
+        self._proofs: dict[Node, list[float]] = {}
         self._used: Node | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = endpoint.session()
+        self._session = endpoint.session(secure=self._secure)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -180,10 +65,23 @@ class Rpc:
         if self._session is not None:
             await self._session.close()
 
+    def carry_on(self, other: Rpc) -> None:
+        """Go on counting where another left off, for endpoints of the same name."""
+        names = {node.name: node for node in other.nodes}
+        for node in self.nodes:
+            if node.name in names:
+                node.carry_on(names[node.name])
+
     @property
     def active(self) -> Node | None:
-        """The endpoint that the next call goes to; None while none answers."""
-        return next((node for node in self.nodes if node.usable), None)
+        """The endpoint that the next call goes to; None while none answers.
+
+        It stays the same until it fails, falls far behind, or one that is preferred has been well for a while.
+        """
+        used = self._used if self._used is not None and self._used.usable else None
+        if used is None:
+            return next((node for node in self.nodes if node.usable), None)
+        return self._proven(used) or self._in_step(used) or used
 
     async def ready(self) -> None:
         """Return if an endpoint answers, or did a moment ago.
@@ -207,16 +105,23 @@ class Rpc:
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """The results of many calls from one endpoint, the first that answers; single errors stand in their place.
 
+        Answers that are too large together are asked for in parts, but all are held in memory in the end:
+        ask for a few full blocks at a time.
+
         Raises:
             Unreachable: no endpoint answers.
         """
         session = self._open_session()
         self._probe_others(session)
-        for node in sorted(self.nodes, key=lambda node: not node.usable):  # those that answer first, as preferred
-            if node.usable or node.due():
-                with suppress(Failed):  # the next one takes over
+        active = self.active
+        for node in sorted(self.nodes, key=lambda node: (node is not active, not node.usable)):
+            if node.usable or node.due(alone=not any(other.usable for other in self.nodes)):
+                try:
                     results = await node.results(session, calls)
-                    self._tell(node)
+                except Failed:
+                    self._proofs.pop(node, None)  # the next one takes over
+                else:
+                    self._answered(node)
                     return results
         raise Unreachable("no endpoint answers: " + "; ".join(f"{n.name} {n.reason}" for n in self.nodes))
 
@@ -225,10 +130,43 @@ class Rpc:
             raise Unreachable("the connection is not open")
         return self._session
 
-    def _tell(self, node: Node) -> None:
-        if self._used is not node and node is self.active:
+    def _answered(self, node: Node) -> None:
+        self._compare(node)
+        if self._used is not node:
             logger.info("endpoint in use", endpoint=node.name)
             self._used = node
+            self._proofs.clear()
+
+    def _compare(self, node: Node) -> None:
+        """How far an endpoint is behind the newest block that any usable one told of lately."""
+        leader, tip = self._leader(), node.tip
+        if tip is not None and leader is not None:
+            ahead = leader.timestamp - tip.timestamp if leader.number > tip.number else 0
+            node.lag_seconds = float(max(ahead, 0))
+
+    def _leader(self) -> Tip | None:
+        """The newest block; one from the future is a lie, which must not make all others look old."""
+        now, latest = time.monotonic(), time.time() + CLOCKS_DIFFER
+        tips = [n.tip for n in self.nodes if n.usable and n.tip and now - n.tip.told <= FRESH]
+        return max((t for t in tips if t.timestamp <= latest), key=lambda tip: tip.number, default=None)
+
+    def _proven(self, used: Node) -> Node | None:
+        """An endpoint that is preferred to the one in use and has shown itself worthy of it."""
+        for node in self.nodes[: self.nodes.index(used)]:
+            proofs = self._proofs.get(node, [])
+            if node.usable and len(proofs) >= PROBES and proofs[-1] - proofs[0] >= RETURN_AFTER:
+                return node
+        return None
+
+    def _in_step(self, used: Node) -> Node | None:
+        """An endpoint that is in step, if the one in use is far behind."""
+        if self.interval_seconds is None or used.lag_seconds is None:
+            return None
+        far = max(FAR_SECONDS, FAR_INTERVALS * self.interval_seconds)
+        if used.lag_seconds <= far:
+            return None
+        near = (n for n in self.nodes if n.usable and n.lag_seconds is not None and n.lag_seconds <= far / 2)
+        return next(near, None)
 
     def _probe_others(self, session: aiohttp.ClientSession) -> None:
         """Look after endpoints that are not in use, beside the calls, so that a silent one delays nobody."""
@@ -241,6 +179,20 @@ class Rpc:
 
     async def _probe(self, node: Node, session: aiohttp.ClientSession) -> None:
         try:
-            await node.probe(session)
+            well = await node.probe(session)
+            self._compare(node)
+            self._prove(node, well)
         finally:
             self._probes.pop(node, None)
+
+    def _prove(self, node: Node, well: bool) -> None:
+        """Note a good answer of an endpoint that is preferred; a bad one, or one from behind, undoes all before."""
+        used = self._used
+        if used is None or self.nodes.index(node) > self.nodes.index(used):
+            return
+        if not well or (node.tip and used.tip and node.tip.number < used.tip.number - BEHIND):
+            self._proofs.pop(node, None)
+        else:
+            self._proofs.setdefault(node, []).append(time.monotonic())
+        if well:
+            node.look_at = time.monotonic() + RETURN_EVERY

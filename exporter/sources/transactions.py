@@ -13,8 +13,10 @@ from exporter.sources.jsonrpc import Call, Malformed, RpcError, field, quantity
 from exporter.sources.receipts import Block, Transaction
 from exporter.sources.rpc import Rpc
 
+FIRST: Final = 2
+"""Blocks that are read at once before it is known how busy the chain is."""
 SMALL: Final = 8
-"""Blocks that are read at once without asking which of them are worth it."""
+"""Blocks that are read at once without asking which of them are worth it, unless they are busy."""
 MOST_BLOCKS: Final = 50
 MOST_TRANSACTIONS: Final = 500
 """About so many are read in one answer, so that a busy chain's backfill needs no more memory than a quiet one's."""
@@ -39,6 +41,14 @@ class Look:
     newest: Mark
     final: Mark | None
     hashes: dict[int, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """Hashes of blocks by number, None where there is none, and next nonces by wallet, as far as they are known."""
+
+    hashes: dict[int, str | None]
+    nonces: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class Reader:
         self.wallets = frozenset(wallet.address for wallet in chain.wallets)
         self.contracts = frozenset(contract.address for contract in chain.contracts)
         self.ours = self.wallets | self.contracts
-        self._batch = SMALL
+        self._batch = FIRST
 
     async def look(self, numbers: Sequence[int]) -> Look:
         """The state of the chain, by one backend at one moment.
@@ -116,10 +126,31 @@ class Reader:
         Raises:
             Unreachable: no endpoint answers.
         """
-        wallets = sorted(self.wallets)
-        answers = await self._rpc.batch([("eth_getTransactionCount", [w, hex(number)]) for w in wallets])
-        found = {w: _number(answer) for w, answer in zip(wallets, answers, strict=True)}
+        return self._told(await self._rpc.batch(self._counts(number)))
+
+    def _counts(self, number: int) -> list[Call]:
+        return [("eth_getTransactionCount", [wallet, hex(number)]) for wallet in sorted(self.wallets)]
+
+    def _told(self, answers: Iterable[Any]) -> dict[str, int]:
+        found = {w: _number(answer) for w, answer in zip(sorted(self.wallets), answers, strict=True)}
         return {wallet: nonce for wallet, nonce in found.items() if nonce is not None}
+
+    async def testimony(self, final: Mark, numbers: Iterable[int], at: int) -> Testimony:
+        """What a node that has this final block says of other blocks, and of the nonces after one of them.
+
+        Behind one name there may be several nodes, some of them on a branch that is dead by now.
+
+        Raises:
+            Unreachable, Malformed, RpcError: there is no usable answer. Moved: it does not have the final block.
+        """
+        asked = sorted(set(numbers))
+        headers = [_header(hex(number)) for number in (*asked, final.number)]
+        first, *answers = await self._rpc.batch([headers[-1], *self._counts(at), *headers])
+        if any(_hash(answer, final.number) != final.hash for answer in (first, answers[-1])):
+            raise Moved("the chain is another one now")
+        nonces, blocks = answers[: len(self.wallets)], answers[len(self.wallets) : -1]
+        hashes = {number: _hash(answer, number) for number, answer in zip(asked, blocks, strict=True)}
+        return Testimony(hashes, self._told(nonces))
 
     async def span(self, after: Mark, last: int, whole: bool) -> Span:
         """Everything of ours in the blocks after a mark, up to number `last`.
@@ -166,7 +197,7 @@ class Reader:
         before, after = await self.nonces(first), await self.nonces(last)
         if len(before) == len(self.wallets) and before == after:
             return []
-        if last - first <= SMALL:
+        if last - first <= min(SMALL, self._batch):
             return [range(first + 1, last + 1)]
         middle = (first + last) // 2
         return await self._moved(first, middle) + await self._moved(middle, last)

@@ -167,7 +167,7 @@ async def test_counts_and_places_are_put_down_together_or_not_at_all(
     assert b"canary" not in (s.settings.state / "ledger.sqlite3").read_bytes()
 
 
-def full(ledger: ledger_module.Ledger, change: Callable[[sqlite3.Connection], None]) -> None:
+def full(ledger: ledger_module.Ledger, change: Callable[[sqlite3.Connection], None], _shown: bool) -> None:
     change(ledger._connection())  # as a disk that fills up before the commit
     ledger._connection().execute("ROLLBACK") if ledger._connection().in_transaction else None
     raise sqlite3.OperationalError("database or disk is full")

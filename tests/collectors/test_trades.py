@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from exporter import books
 from exporter.collector import Follow, Sources
 from exporter.collectors import opportunities, trades
-from exporter.config import Bot, Limits, Settings
-from exporter.sources.memory_bank import Missing
+from exporter.config import Bot, Limits, Named, Settings
+from exporter.sources.memory_bank import Batch, Missing
+from exporter.sources.records import Trade
 from tests import bank
+from tests.fake_rpc import chain, node
 from tests.sources_for_tests import settings, shown, sources
 
 TRADE = {
@@ -155,7 +158,7 @@ async def test_a_failed_commit_is_tried_again_and_counts_once(made: bank.Bank, m
     assert found['arb_bot_trades_by_outcome_total{bot="b",source="memory_bank",outcome="success"}'] == 1
 
 
-def _disk_full(_: object) -> None:
+def _disk_full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
@@ -207,3 +210,51 @@ async def test_opportunities_are_read_from_the_ledger_only_when_it_moved(made: b
         assert await opened.read() is first  # type: ignore[union-attr]
         await after_passes(stream(s))
         assert await opened.read() is not first  # type: ignore[union-attr]
+
+
+TRADER = Named("trader", "0x" + "a" * 40)
+HASH = "0x" + "c" * 64
+
+
+def chain_trade() -> Trade:
+    key = bytes.fromhex(HASH[2:])
+    return Trade(key, key, 1_750_000_000.0, "WETH/USDC", "x", "y", "success", None, 10**17, 10**15, None, HASH)
+
+
+async def put(sources_: Sources, batch: Batch) -> None:
+    await sources_.ledger.write(lambda db: books.Writer(db, "b", batch.source, 10, 2e9).put(batch, []))
+
+
+async def test_without_a_bank_the_chains_own_trades_are_shown(tmp_path: Path) -> None:
+    async with node() as own:
+        made = settings(tmp_path, bot=Bot(name="b"), chain=chain(own, wallets=(TRADER,)))
+        async with sources(made) as s:
+            given = stream(s)
+            async with aclosing(given) as snapshots:
+                assert 'arb_bot_backfill_active{bot="b"}' in shown(trades.COLLECTOR, await anext(snapshots))
+                await put(s, Batch("chain", trades=[chain_trade()], complete=True))
+                found = shown(trades.COLLECTOR, await anext(snapshots))
+    assert found['arb_bot_trades_by_outcome_total{bot="b",source="chain",outcome="success"}'] == 1
+    route = 'bot="b",source="chain",pair="WETH/USDC",dex_buy="x",dex_sell="y"'
+    assert found[f"arb_bot_net_profit_ether{{{route}}}"] == 0.1
+    assert found['arb_bot_data_provenance{bot="b",source="chain",provenance="real"}'] == 1
+    assert found['arb_bot_data_provenance{bot="b",source="chain",provenance="unverified"}'] == 0
+
+
+async def test_neither_bank_nor_wallets_is_nothing_to_show(tmp_path: Path) -> None:
+    async with node() as own, sources(settings(tmp_path, chain=chain(own))) as s:
+        assert trades.COLLECTOR.open(s) is None
+
+
+async def test_a_source_is_real_once_its_hashes_are_found(made: bank.Bank) -> None:
+    made.put(1743976596, TRADE)
+    label = 'arb_bot_data_provenance{{bot="b",source="memory_bank",provenance="{}"}}'
+    async with sources(configured(made)) as s, aclosing(stream(s)) as snapshots:
+        assert shown(trades.COLLECTOR, await anext(snapshots))[label.format("unverified")] == 1
+        await s.ledger.write(
+            lambda db: db.execute(
+                "INSERT INTO claim (trade, bot, source, status, due) SELECT id, bot, source, 'confirmed', 0 FROM trade"
+            )
+        )
+        found = shown(trades.COLLECTOR, await anext(snapshots))
+    assert (found[label.format("real")], found[label.format("unverified")]) == (1, 0)

@@ -89,9 +89,11 @@ async def test_the_main_job(world: World, tmp_path: Path) -> None:
         await asyncio.sleep(1.5)
         world.producing.clear()
         await asyncio.sleep(1)  # a block may be in the making
+        await asyncio.to_thread(mine_until_final, world.web3())
         samples = await settled(world, exporter)
         w3 = world.web3()
         check_trades(world, w3, samples)
+        check_earnings(world, w3, samples)
         check_chain(w3, samples)
         check_wallets(world, w3, samples)
         check_pools(world, w3, samples)
@@ -120,6 +122,7 @@ async def traded(world: World, least: int) -> None:
 async def settled(world: World, exporter: Running) -> Samples:
     """Figures after the exporter has seen the last block and the last file."""
     head = await asyncio.to_thread(lambda: world.web3().eth.block_number)
+    final = await asyncio.to_thread(lambda: world.web3().eth.get_block("finalized")["number"])
     written = observers.written_counts(world.bank)
     last: list[list[float]] = []
 
@@ -127,8 +130,9 @@ async def settled(world: World, exporter: Running) -> Samples:
         now = exporter.samples()
         outcomes = "arb_bot_trades_by_outcome_total"
         found = [summed(now, outcomes, source="memory_bank", outcome=o) for o in ("success", "failed")]
-        found.append(summed(now, "arb_chain_head_block"))
-        last[:] = [found, [written.success, written.failed, head]]
+        found += [summed(now, "arb_chain_head_block"), summed(now, "arb_wallet_transactions_final_block")]
+        found.append(summed(now, "arb_reconcile_trades", status="confirmed"))
+        last[:] = [found, [written.success, written.failed, head, final, written.success + written.failed]]
         return last[0] == last[1]
 
     try:
@@ -137,6 +141,44 @@ async def settled(world: World, exporter: Running) -> Samples:
         raise AssertionError(f"shown {last[0]}, expected {last[1]}: {exporter.stderr.read_text()[-1000:]}") from None
     await asyncio.sleep(3)
     return exporter.samples()
+
+
+def mine_until_final(w3: Web3) -> None:
+    """So many blocks that everything that happened is final."""
+    for _ in range(12):
+        w3.provider.make_request("evm_mine", [])
+
+
+def check_earnings(world: World, w3: Web3, samples: Samples) -> None:
+    """What the exporter counted is what every block up to the final one says, and what the bot's balances gained."""
+    bot = Web3.to_checksum_address(world.description.wallets["bot"])
+    executor = Web3.to_checksum_address(world.description.contracts["arbitrageur"])
+    final = w3.eth.get_block("finalized")["number"]
+    blocks = [w3.eth.get_block(number, full_transactions=True) for number in range(1, final + 1)]
+    sent = [t for block in blocks for t in block["transactions"] if t["from"] == bot]
+    receipts = [w3.eth.get_transaction_receipt(t["hash"]) for t in sent]
+    fees = {status: sum(r["gasUsed"] * r["effectiveGasPrice"] for r in receipts if r["status"] == status)
+            for status in (0, 1)}  # fmt: skip
+    for status, outcome in ((1, "success"), (0, "reverted")):
+        labels = {"wallet": "trader", "outcome": outcome}
+        counted = sample(samples, "arb_wallet_transactions_total", **labels)
+        assert counted == sum(r["status"] == status for r in receipts)
+        paid = sample(samples, "arb_wallet_fees_ether_total", kind="l2_execution", **labels)
+        assert paid == pytest.approx(fees[status] / 1e18, rel=1e-12)
+    trades = [r for r in receipts if r["to"] == executor]
+    for status, outcome in ((1, "success"), (0, "failed")):
+        counted = sample(samples, "arb_bot_trades_by_outcome_total", source="chain", outcome=outcome)
+        assert counted == sum(r["status"] == status for r in trades)
+    weth = w3.eth.contract(address=world.description.tokens[0].address, abi=TOKEN_ABI)
+    assert weth.functions.symbol().call() == "WETH"
+    paid_for_trades = sum(r["gasUsed"] * r["effectiveGasPrice"] for r in trades)
+    earned = (weth.functions.balanceOf(bot).call() - paid_for_trades) / 1e18
+    assert summed(samples, "arb_bot_net_profit_ether", source="chain") == pytest.approx(earned, rel=1e-9)
+    assert sample(samples, "arb_bot_data_provenance", source="memory_bank", provenance="real") == 1
+    assert sample(samples, "arb_bot_data_provenance", source="recent", provenance="real") == 0
+    claimed = sample(samples, "arb_reconcile_claimed_profit_ether", source="memory_bank")
+    realised = sample(samples, "arb_reconcile_realised_profit_ether", source="memory_bank")
+    assert claimed == pytest.approx(realised, rel=1e-9)
 
 
 def check_trades(world: World, w3: Web3, samples: Samples) -> None:

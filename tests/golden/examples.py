@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
@@ -15,30 +16,53 @@ from exporter.collectors import (
     opportunities,
     prices,
     process,
+    reconcile,
     rpc,
     storage,
     trades,
     wallet,
+    wallet_transactions,
 )
 from exporter.metrics import Distribution
+from exporter.reconciliation import Sums
 from exporter.sources.bank_documents import Document
 from exporter.sources.contracts import PoolFacts, Token
+from exporter.sources.curves import Concentrated, ConstantProduct
 from exporter.sources.host import FileSystem, HostSample
-from exporter.sources.pools import Reserves, Venue
+from exporter.sources.market import PoolState
+from exporter.sources.pools import Venue, reading
 from exporter.sources.process import ProcessSample
 from exporter.sources.rpc import BOUNDS
+from exporter.sources.shapes import State
+from exporter.sources.spreads import Spread
 from exporter.sources.storage import Backups, Survey
+from exporter.sources.waiting import Wait
+from exporter.sources.weighing import Opportunity
+from exporter.wallet_books import FeeTotal, WalletBooks
+from exporter.wallet_reading import State as WalletState
 
 ROUTE = ("WETH/USDC", "aerodrome", "baseswap")
 WETH = Token("0x4200000000000000000000000000000000000006", "WETH", 18)
 USDC = Token("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913", "USDC", 6)
 
 
-def pool(dex: str, weth: int, usdc: int) -> prices.PoolState:
+def pool(dex: str, weth: int, usdc: int) -> PoolState:
     """A pool of WETH and USDC with these whole amounts."""
-    facts = PoolFacts("0x" + dex[0].encode().hex() * 20, "uniswap_v2", WETH, USDC, 3000)
-    venue = Venue(f"{dex}-3000", dex, facts, "WETH/USDC", inverted=False)
-    return prices.PoolState(venue, Reserves(weth * 10**18, usdc * 10**6), Fraction(usdc, weth), 1_749_999_998.0, 7)
+    curve = ConstantProduct(weth * 10**18, usdc * 10**6)
+    return _pool(dex, "uniswap_v2", State(curve, curve.price, 3000, (weth * 10**18, usdc * 10**6)))
+
+
+def concentrated_pool(dex: str, weth: int, usdc: int) -> PoolState:
+    """A pool with concentrated liquidity that holds these whole amounts, at the price of their quotient."""
+    price = Fraction(usdc * 10**6, weth * 10**18)
+    curve = Concentrated(isqrt(price.numerator * 2**192 // price.denominator), 8 * 10**18)
+    return _pool(dex, "uniswap_v3", State(curve, price, 500, (weth * 10**18, usdc * 10**6)))
+
+
+def _pool(dex: str, kind: str, state: State) -> PoolState:
+    facts = PoolFacts("0x" + dex[0].encode().hex() * 20, kind, WETH, USDC, state.fee)
+    venue = Venue(f"{dex}-{state.fee}", dex, facts, "WETH/USDC", inverted=False)
+    return PoolState(venue, reading(venue, state), 30_000_000, 1_749_999_998.5, 1_749_999_998.0, 7)
 
 
 def durations(*seconds: float) -> Distribution:
@@ -72,6 +96,7 @@ EXAMPLES: dict[str, Any] = {
                 "recent": SourceTotal(True, None, {}, {}),
             }
         ),
+        {"memory_bank": "real"},
         False,
     ),
     "opportunities": opportunities.Snapshot("default", {("memory_bank", *ROUTE, "detected"): 5}),
@@ -105,15 +130,45 @@ EXAMPLES: dict[str, Any] = {
             rpc.EndpointState("public", False, False, {}, durations()),
         )
     ),
-    "chain": chain.Snapshot(30_000_000, 1_749_999_999, 29_999_400, 2.0),
-    "gas": gas.Snapshot(4_459_095, 3_905_342, 0.3125, {10: 1000, 50: 1_250_913, 90: 2_000_000}, 3 * 10**9, 10**9),
+    "chain": chain.Snapshot(
+        30_000_000, 1_749_999_999, 29_999_400, False, 2.0, 3, 1, 0, "websocket", {"primary": True},
+        {"primary": 0.0, "public": 4.0}, False,
+    ),
+    "gas": gas.Snapshot(
+        4_459_095, 3_905_342, 0.3125, {10: 1000, 50: 1_250_913, 90: 2_000_000}, 3 * 10**9, 10**9,
+        {10: 3_900_000, 50: 4_054_000, 90: 4_460_000}, 0.1, 12 * 10**11, 3 * 10**12,
+    ),
+    "reconcile": reconcile.Snapshot(
+        "default",
+        Sums(
+            1_749_999_990.5,
+            {"pending": 3, "confirmed": 36, "missing": 1, "mismatch": 1},
+            {"net_profit": 1},
+            {"memory_bank": (11 * 10**17, 10**18)},
+        ),
+    ),
     "wallet": wallet.Snapshot(
-        (wallet.WalletState("trader", 1.25, 42, 1, (("WETH", 0.5), ("USDC", 1500.25))),
+        (wallet.WalletState("trader", 125 * 10**16, 42, 1, (("WETH", 0.5), ("USDC", 1500.25)),
+                            Wait(1_749_999_900.25, 1), 0, 10**11),
          wallet.WalletState("spare", None, None, None, ())),
     ),
+    "wallet_transactions": wallet_transactions.Snapshot(
+        {"0x" + "aa" * 20: "trader"},
+        WalletState(
+            WalletBooks(
+                {"0x" + "aa" * 20: {("success", ""): FeeTotal(30, 10**14, 10**13, 10**12),
+                                    ("failed", "slippage"): FeeTotal(8, 10**13, 10**12, 0)}},
+                removed={"0x" + "aa" * 20: 1}, orphaned=0, unvalued=2, flows={"WETH": 1.5, "USDC": -12.5},
+            ),
+            29_999_999, 29_999_400, True, False, 29_999_400,
+        ),
+    ),
     "prices": prices.Snapshot(
-        (pool("aerodrome", 200, 600_000), pool("baseswap", 100, 303_000)),
-        {("aerodrome", "aerodrome-3000"): True, ("baseswap", "baseswap-3000"): True, ("uniswap", "uniswap-500"): False},
+        (pool("aerodrome", 200, 600_000), pool("baseswap", 100, 303_000), concentrated_pool("uniswap", 150, 450_000)),
+        {("aerodrome", "aerodrome-3000"): True, ("baseswap", "baseswap-3000"): True, ("uniswap", "uniswap-500"): True,
+         ("sushi", "sushi-unknown"): False},
+        (Opportunity(Spread("WETH/USDC", 0.01, 0.0039, USDC, 12 * 10**6), 4 * 10**15, 1_749_999_990.5, True),),
+        preconfirmations=True,
     ),
     "host": HostSample(
         0.125, 8_589_934_592, 25_769_803_776, 0, 1_073_741_824, 0.75,

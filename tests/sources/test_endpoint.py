@@ -129,3 +129,11 @@ async def test_a_look_up_that_hangs_holds_up_nobody_and_not_the_end(monkeypatch:
         await resolver.close()
     await asyncio.to_thread(thread.join, 10)
     assert not thread.is_alive()
+
+
+async def test_an_answer_is_as_large_as_the_caller_allows(own: Node, connections: aiohttp.ClientSession) -> None:
+    own.fault = fake_rpc.text(b"x" * 100_000)
+    assert len(await endpoint.post(connections, own.url, BODY, 100_000)) == 100_000
+    with pytest.raises(Failed) as caught:
+        await endpoint.post(connections, own.url, BODY, 99_999)
+    assert caught.value.outcome == "too_large"

@@ -75,6 +75,12 @@ def test_a_token_of_its_own_kind_is_not_an_amount() -> None:
     assert gained(nft, Log(USDC.address, (flows.TRANSFER, topic(OTHER), topic(ME)), "0x"), Log(ME, (), "0x")) == {}
 
 
+def test_ether_that_was_wrapped_and_unwrapped() -> None:
+    logs = (wrap(flows.WITHDRAWAL, ME, 9), wrap(flows.DEPOSIT, ME, 4), wrap(flows.WITHDRAWAL, OTHER, 100))
+    elsewhere = Log(USDC.address, (flows.WITHDRAWAL, topic(ME)), data(1000))
+    assert flows.of_ether((*logs, elsewhere, transfer(WETH, OTHER, ME, 7)), {ME}, {WETH.address}) == (9, 4)
+
+
 def test_wrapping_is_told_by_events_of_its_own() -> None:
     assert gained(wrap(flows.DEPOSIT, ME, 9)) == {WETH.address: 9}
     assert gained(wrap(flows.WITHDRAWAL, ME, 9)) == {WETH.address: -9}

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.sources import jsonrpc
-from exporter.sources.jsonrpc import Malformed, RateLimited, Refused, RpcError
+from exporter.sources.jsonrpc import Malformed, RateLimited, Refused, RpcError, TooMany
 
 
 def answer(*parts: object) -> bytes:
@@ -153,3 +153,10 @@ def test_any_bytes_are_read_or_refused(body: bytes, count: int) -> None:
 
 def test_call_data_is_a_selector_and_words() -> None:
     assert jsonrpc.call_data("0x70a08231", 1) == "0x70a08231" + "0" * 63 + "1"
+
+
+def test_honest_answers_may_have_many_values_if_they_are_long() -> None:
+    honest = answer(ok(0, [{"hash": "0x" + "ab" * 32}] * 150_000))
+    assert len(jsonrpc.answers(honest, 1)[0]) == 150_000
+    with pytest.raises(TooMany):
+        jsonrpc.answers(b"[" + b"{}," * 150_000 + b"0]", 1)

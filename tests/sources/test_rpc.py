@@ -1,16 +1,24 @@
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from exporter.log import describe
 from exporter.sources import endpoint, rpc
+from exporter.sources import node as node_module
 from exporter.sources.endpoint import Failed
 from exporter.sources.jsonrpc import Malformed, RpcError
+from exporter.sources.node import LATEST
+from exporter.sources.pace import Pace
 from exporter.sources.rpc import Rpc, Unreachable
 from tests import fake_rpc
+from tests.fake_chain import Place, configured, place
 from tests.fake_rpc import KEY, Node, chain, node
 from tests.running import eventually, free_port
 
@@ -19,7 +27,7 @@ HEAD = [("eth_blockNumber", [])]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "RETRY_FIRST", 0.05)
+    monkeypatch.setattr(node_module, "RETRY_FIRST", 0.05)
 
 
 def drop_id(answer: list[dict[str, object]], _: object) -> object:
@@ -82,7 +90,7 @@ async def test_every_fault_is_classed_hides_the_key_and_the_next_endpoint_takes_
                 first, second = reader.nodes
                 assert (first.usable, second.usable, reader.active) == (False, True, second)
                 assert {o for _, o in first.requests} == {outcome}
-                assert {outcome for _, outcome in first.requests} <= set(rpc.OUTCOMES)
+                assert {outcome for _, outcome in first.requests} <= set(node_module.OUTCOMES)
                 assert KEY not in first.reason
                 with pytest.raises(Unreachable) as caught:
                     good.fault = fake_rpc.status(500)
@@ -247,7 +255,7 @@ async def test_a_failing_endpoint_is_left_alone_for_longer_each_time(monkeypatch
                 assert own.requests == asked
                 now[0] = reader.nodes[0].look_at
     assert waits[:4] == pytest.approx([0.05, 0.1, 0.2, 0.4])
-    assert waits[-1] == rpc.RETRY_LAST
+    assert waits[-1] == node_module.RETRY_LAST
 
 
 async def test_what_a_node_asks_for_is_honoured_up_to_a_minute() -> None:
@@ -293,8 +301,8 @@ async def test_a_long_good_time_forgives_old_failures(monkeypatch: pytest.Monkey
     async with node() as own, Rpc(chain(own)) as reader:
         await reader.call("eth_chainId", [])
         one = reader.nodes[0]
-        one._wait, one._since = 30.0, one._since - rpc.STEADY - 1
-        one._failed(Failed("http", "x"), one._failures)
+        one._wait, one._since = 30.0, one._since - node_module.STEADY - 1
+        one._failed(Failed("http", "x"), one._failures, 0.0)
         assert one._wait == pytest.approx(0.1)
 
 
@@ -325,3 +333,190 @@ async def test_probes_end_with_the_reader() -> None:
             assert len(probes) == 1
         assert all(task.done() for task in probes)
         assert not reader._probes
+
+
+# --- which endpoint is used -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proofs of an endpoint in a tenth of the time."""
+    monkeypatch.setattr(rpc, "RETURN_EVERY", 0.05)
+    monkeypatch.setattr(rpc, "RETURN_AFTER", 0.3)
+    monkeypatch.setattr(node_module, "STANDBY_EVERY", 0.05)
+
+
+@asynccontextmanager
+async def two() -> AsyncIterator[tuple[Place, Place, Rpc]]:
+    """Two endpoints of one chain, and a reader that has used the first."""
+    async with place() as first, place() as second:
+        second.chain.blocks = list(first.chain.blocks)
+        async with Rpc(configured(first, second)) as reader:
+            assert await reader.batch([LATEST]) == [first.chain.head]
+            yield first, second, reader
+
+
+async def used(reader: Rpc) -> str:
+    """The endpoint that a look at the head goes to."""
+    await asyncio.sleep(0.02)
+    with suppress(Unreachable):
+        await reader.batch([LATEST])
+    assert reader.active is not None
+    return reader.active.name
+
+
+async def until_used(reader: Rpc, name: str, seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while await used(reader) != name:
+            pass
+
+
+async def test_an_endpoint_that_comes_and_goes_is_not_preferred_again(hasty: None) -> None:
+    async with two() as (first, _, reader):
+        first.node.fault = fake_rpc.status(500)
+        await until_used(reader, "second")
+        for _ in range(30):  # well for a moment, and then not
+            first.node.fault = None
+            for _ in range(3):
+                assert await used(reader) == "second"
+            first.node.fault = fake_rpc.status(500)
+            await asyncio.sleep(0.05)
+            assert await used(reader) == "second"
+        first.node.fault = None
+        await until_used(reader, "first")
+
+
+async def test_an_endpoint_that_is_behind_is_not_preferred_until_it_has_caught_up(hasty: None) -> None:
+    async with two() as (first, second, reader):
+        first.node.fault = fake_rpc.status(500)
+        await until_used(reader, "second")
+        second.chain.mine(5)
+        first.node.fault = None
+        for _ in range(40):
+            assert await used(reader) == "second"
+        assert reader.nodes[0].usable
+        first.chain.blocks = list(second.chain.blocks)
+        await until_used(reader, "first")
+
+
+async def test_an_endpoint_that_was_preferred_too_early_has_to_prove_itself_anew(hasty: None) -> None:
+    async with two() as (first, _, reader):
+        first.node.fault = fake_rpc.status(500)
+        await until_used(reader, "second")
+        first.node.fault = None
+
+        async def only_probes(request: web.Request, body: Any) -> web.StreamResponse:
+            probe = all(part["method"] != "eth_blockNumber" for part in body)
+            return web.json_response(first.node.reply(body)) if probe else web.Response(status=500)
+
+        await until_used(reader, "first")
+        first.node.fault = only_probes
+        await reader.batch(HEAD)
+        assert reader.active is reader.nodes[1]
+        began = asyncio.get_running_loop().time()
+        await until_used(reader, "first")
+        assert asyncio.get_running_loop().time() - began >= rpc.RETURN_AFTER
+
+
+async def test_an_endpoint_far_behind_is_left_while_another_is_in_step(hasty: None) -> None:
+    async with two() as (first, second, reader):
+        for _ in range(10):
+            assert await used(reader) == "first"
+        second.chain.mine(50)
+        for _ in range(10):  # nobody knows yet how long a block takes
+            assert await used(reader) == "first"
+        reader.interval_seconds = 2.0
+        await until_used(reader, "second")
+        for _ in range(20):
+            assert await used(reader) == "second"
+        assert reader.nodes[0].lag_seconds == 100
+        first.chain.blocks = list(second.chain.blocks)
+        await until_used(reader, "first")
+
+
+@pytest.mark.parametrize("behind", [1, 4])
+async def test_an_endpoint_a_little_behind_is_kept(hasty: None, behind: int) -> None:
+    async with two() as (_, second, reader):
+        reader.interval_seconds = 2.0
+        second.chain.mine(behind)
+        for _ in range(20):
+            assert await used(reader) == "first"
+        await eventually(lambda: reader.nodes[0].lag_seconds is not None)
+
+
+async def test_an_endpoint_that_claims_to_be_in_the_future_makes_nobody_look_old(hasty: None) -> None:
+    async with two() as (_, second, reader):
+        reader.interval_seconds = 2.0
+        lie = second.chain.head | {"number": hex(10**9), "timestamp": hex(2**40)}
+        second.node.answers["eth_getBlockByNumber"] = lambda which, full: lie
+        for _ in range(20):
+            assert await used(reader) == "first"
+        assert not reader.nodes[0].lag_seconds
+
+
+async def test_while_none_answers_one_that_was_well_is_tried_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(node_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(node_module, "RETRY_FIRST", 0.5)
+    dead = Node()
+    dead.url = f"http://127.0.0.1:{free_port()}/{KEY}"
+    async with node() as own, Rpc(chain(own, dead)) as reader:
+        await reader.call("eth_chainId", [])
+        own.fault = fake_rpc.status(500)
+        tries = []
+        for _ in range(480):  # a minute in eighths of a second
+            now[0] += 0.125
+            before = own.requests
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            if own.requests > before:
+                tries.append(now[0])
+        waits = [later - earlier for earlier, later in pairwise(tries)]
+        assert waits == [0.5, *[1.0] * (len(waits) - 1)]
+        assert reader.nodes[1].requests["eth_chainId", "refused"] <= 8  # never well: half a minute in the end
+        own.fault = fake_rpc.status(429, Retry_After="40")
+        now[0] += 1.0
+        with pytest.raises(Unreachable):
+            await reader.batch(HEAD)
+        before = own.requests
+        for _ in range(39):
+            now[0] += 1.0
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+        assert own.requests == before
+        reader.nodes[0].pace = Pace()  # which would wait for a clock that stands still
+        own.fault = None
+        own.answers["eth_chainId"] = "0x1"
+        waits = []
+        for _ in range(7):
+            now[0] = reader.nodes[0].look_at
+            with pytest.raises(Unreachable):
+                await reader.batch(HEAD)
+            assert reader.nodes[0].reason == "serves another chain"
+            assert not reader.nodes[0].due(alone=True)
+            waits.append(reader.nodes[0].look_at - now[0])
+        assert waits[-1] == node_module.RETRY_LAST
+
+
+async def test_a_failing_endpoint_is_left_alone_for_longer_while_another_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(node_module, "RETRY_FIRST", 5.0)
+    async with two() as (first, _, reader):
+        first.node.fault = fake_rpc.status(500)
+        assert await used(reader) == "second"
+        asked = first.node.requests
+        await asyncio.sleep(1.2)
+        assert await used(reader) == "second"
+        assert first.node.requests == asked
+
+
+async def test_a_reader_goes_on_counting_where_another_left_off() -> None:
+    async with place() as first, place() as second:
+        async with Rpc(configured(first, second)) as before, Rpc(configured(first)) as after:
+            await before.batch(HEAD * 3)
+            after.carry_on(before)
+            await after.batch(HEAD)
+        assert after.nodes[0].requests["eth_blockNumber", "ok"] == 4
+        assert before.nodes[0].requests["eth_blockNumber", "ok"] == 3
+        assert sum(after.nodes[0].durations.counts) == sum(before.nodes[0].durations.counts) + 2

@@ -195,6 +195,19 @@ async def test_odd_headers_are_errors(answer: Any) -> None:
             await reader.hashes([5])
 
 
+async def test_a_testimony_is_of_a_node_that_has_the_final_block() -> None:
+    async with blocks(30, {3: [(ME, STRANGER)]}) as (world, reader):
+        told = await reader.testimony(world.mark(28), [31, 5, 5], 20)
+        assert told.hashes == {5: name(5), 31: None}
+        assert told.nonces == {ME: 1, OTHER: 0}
+        final, world.branch = world.mark(28), "other"
+        with pytest.raises(Moved):
+            await reader.testimony(final, [5], 20)
+        world.head = 27
+        with pytest.raises(Moved):
+            await reader.testimony(final, [5], 20)
+
+
 async def test_a_node_that_is_down() -> None:
     async with blocks(30, {}) as (world, reader):
         world.node.fault = status(503)

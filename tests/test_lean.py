@@ -1,0 +1,93 @@
+"""What is left out of aiohttp's import, and that TLS works all the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from exporter import lean
+from tests.fake_rpc import Node
+from tests.running import Running, eventually
+
+PROBE = """
+import json, os, sys
+from exporter import lean
+lean.import_aiohttp()
+from aiohttp import connector
+print(json.dumps({
+    "frozenlist": "frozenlist._frozenlist" in sys.modules,
+    "environment": [os.environ.get(n) for n in ("SSL_CERT_FILE", "SSL_CERT_DIR", "FROZENLIST_NO_EXTENSIONS")],
+    "aiohttp knows": len(connector._SSL_CONTEXT_VERIFIED.get_ca_certs()),
+    "we know": len(lean.authorities().get_ca_certs()),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a self-signed certificate for localhost, and its key."""
+    folder = tmp_path_factory.mktemp("pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+               "-addext", "subjectAltName=DNS:localhost", "-out", "cert.pem", "-keyout", "key.pem"]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def test_what_is_not_loaded_and_that_the_environment_is_as_before(pem: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("SSL_CERT_DIR", "FROZENLIST_NO_EXTENSIONS")}
+    own = {"SSL_CERT_FILE": str(pem / "cert.pem")}
+    ran = subprocess.run([sys.executable, "-c", PROBE], env=environment | own, capture_output=True, check=True)
+    found = json.loads(ran.stdout)
+    assert found["environment"] == [own["SSL_CERT_FILE"], None, None]
+    assert (found["frozenlist"], found["aiohttp knows"], found["we know"]) == (False, 0, 1)
+
+
+async def tls_node(pem: Path, made: Node) -> TestServer:
+    app = web.Application()
+    app.router.add_post("/{path:.*}", made.handle)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    server = TestServer(app, host="127.0.0.1")
+    await server.start_server(ssl=context)
+    return server
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_node_over_tls_is_believed_if_its_certificate_is(pem: Path, tmp_path: Path, trusted: bool) -> None:
+    made = Node()
+    made.answers["eth_blockNumber"] = "0x1"
+    server = await tls_node(pem, made)
+    settings: dict[str, Any] = {
+        "chain": {"chain_id": 8453, "endpoints": [{"name": "secure", "http": f"https://localhost:{server.port}/"}]}
+    }
+    authorities = {"SSL_CERT_FILE": str(pem / "cert.pem") if trusted else os.devnull, "SSL_CERT_DIR": os.devnull}
+    exporter = Running(settings, tmp_path, **authorities)
+    try:
+        tried = ("arb_rpc_requests_total", "arb_rpc_up")
+        await eventually(lambda: asked(exporter, *tried))
+        assert (exporter.value("arb_rpc_up", endpoint="secure") == 1) is trusted
+        assert (made.requests > 0) is trusted
+    finally:
+        exporter.stop()
+        await server.close()
+
+
+def asked(exporter: Running, *names: str) -> bool:
+    try:
+        found = {name for name, _ in exporter.samples()}
+    except OSError:
+        return False
+    return set(names) <= found
+
+
+def test_authorities_are_read_once() -> None:
+    assert lean.authorities() is lean.authorities()
