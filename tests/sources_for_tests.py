@@ -16,7 +16,7 @@ from exporter.worker import Workers
 
 @asynccontextmanager
 async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
-    """Sources over the settings' own state directory; `parts` are `rpc`, `contracts` and `progress`."""
+    """Sources over the settings' own state directory; `parts` are `rpc`, `contracts`, `live` and `progress`."""
     workers = Workers()
     progress: dict[str, list[tuple[int, int]]] = parts.pop("progress", {})
 
@@ -25,7 +25,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
 
     async with Ledger(settings.state) as ledger:
         try:
-            yield Sources(settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell)
+            yield Sources(settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell, parts.get("live"))
         finally:
             workers.close()
 

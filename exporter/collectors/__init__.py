@@ -6,6 +6,7 @@ from exporter.collectors import (
     exporter,
     gas,
     host,
+    live,
     logs,
     memory_bank,
     opportunities,
@@ -31,4 +32,5 @@ ALL: tuple[Collector, ...] = (
     wallet.COLLECTOR,
     prices.COLLECTOR,
     host.COLLECTOR,
+    live.COLLECTOR,
 )

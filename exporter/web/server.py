@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
-from exporter.board import Board
 from exporter.exposition import negotiate
-from exporter.web import landing
-from exporter.web.access import Access, Refused, is_loopback
+from exporter.web import landing, routes
+from exporter.web.access import Refused, is_loopback
+from exporter.web.site import SITE, Site, problem
 
 logger = log.get("web")
 
@@ -28,18 +27,6 @@ SECURITY: Final = {
 MAX_NAMES: Final = 200
 
 
-@dataclass(slots=True)
-class Site:
-    """What the routes show; `unset` says per collector what is not configured."""
-
-    board: Board
-    access: Access
-    loopback_only: bool
-    headers: Mapping[str, str] = field(default_factory=dict)
-    unset: dict[str, str] = field(default_factory=dict)
-
-
-SITE: Final = web.AppKey("site", Site)
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -50,6 +37,7 @@ def application(site: Site) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     for path, handler in ROUTES.items():
         app.router.add_get(path, handler)
+    app.router.add_routes(routes.routes(site))
     return app
 
 
@@ -105,7 +93,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[Mapping[str, Handler]] = {"/metrics": metrics, "/healthz": healthz, "/readyz": readyz, "/": index}
-ROLES: Final[Mapping[str, str | None]] = {"/metrics": "scrape", "/healthz": None}
+ROLES: Final[Mapping[str, str | None]] = {"/metrics": "scrape", "/healthz": None, **routes.ROLES}
 
 
 @web.middleware
@@ -185,11 +173,6 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     if hdrs.ALLOW in error.headers:
         response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
     return response
-
-
-def problem(status: int, code: str, message: str, **more: Any) -> web.Response:
-    """An error in the API's one shape."""
-    return web.json_response({"error": {"code": code, "message": log.scrub(message), **more}}, status=status)
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
