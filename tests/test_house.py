@@ -20,7 +20,7 @@ FLOORS = [
     {"exporter.config"},
     {"exporter.ledger"},
     {"exporter.sources"},
-    {"exporter.books"},
+    {"exporter.books", "exporter.history"},
     {"exporter.collector"},
     {"exporter.collectors"},
     {"exporter.board"},
