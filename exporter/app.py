@@ -19,6 +19,7 @@ from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
 from exporter.ledger import InUse, Ledger, Unusable
+from exporter.live.feeds import Feeds
 from exporter.live.hub import Hub
 from exporter.sources.contracts import Contracts
 from exporter.sources.rpc import Rpc
@@ -71,15 +72,18 @@ async def run(settings: Settings, options: Options) -> None:
         workers = Workers()
         stack.callback(workers.close)
         site = _site(settings, options, board)
+        site.keep(ledger)
         signals = _listen(stack)
         await _serve(stack, site, options)
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, board, ledger, workers, site)
+            feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
             await crew.take_over(settings)
             gc.freeze()
             await _until_stopped(signals, crew, options)
             await crew.leave()
+            feeding.cancel()
     logger.info("stopped")
 
 
@@ -87,7 +91,8 @@ def _site(settings: Settings, options: Options, board: Board) -> Site:
     web_config = options.web_config
     users = web_config.basic_auth_users
     loopback_only = options.loopback_only(users)
-    return Site(board, Access(users, settings.access), loopback_only, web_config.http_server_config.headers, hub=Hub())
+    headers = web_config.http_server_config.headers
+    return Site(board, Access(users, settings.access), loopback_only, headers, hub=Hub(), settings=settings)
 
 
 async def _serve(stack: AsyncExitStack, site: Site, options: Options) -> None:
@@ -184,7 +189,7 @@ class Crew:
 
     def _open_doors(self, settings: Settings) -> None:
         site = self._site
-        site.access.roles, site.doors.limits = settings.access, settings.live
+        site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
         site.hub.review()
 
     async def leave(self) -> None:

@@ -10,8 +10,12 @@ from aiohttp import web
 
 from exporter import log
 from exporter.board import Board
+from exporter.config import Settings
+from exporter.ledger import Ledger
+from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
 from exporter.web.access import Access
+from exporter.web.desk import Desk
 from exporter.web.doors import Doors
 
 
@@ -26,6 +30,14 @@ class Site:
     unset: dict[str, str] = field(default_factory=dict)
     hub: Hub = field(default_factory=Hub)
     doors: Doors = field(default_factory=Doors)
+    settings: Settings = field(default_factory=Settings)
+    ledger: Ledger | None = None
+    desk: Desk | None = None
+    alerts: Alerts = field(default_factory=Alerts)
+
+    def keep(self, ledger: Ledger) -> None:
+        """Show what is in this ledger as well."""
+        self.ledger, self.desk = ledger, Desk(ledger)
 
 
 SITE: Final = web.AppKey("site", Site)
