@@ -12,8 +12,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aiohttp import web
-
 from exporter import __version__, collectors, log
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
@@ -25,7 +23,7 @@ from exporter.sources.contracts import Contracts
 from exporter.sources.rpc import Rpc
 from exporter.web import access
 from exporter.web.access import Access, WebConfig
-from exporter.web.server import Runner, application
+from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
 from exporter.worker import Busy, Workers
 from exporter.yaml12 import Problem
@@ -102,7 +100,7 @@ async def _serve(stack: AsyncExitStack, site: Site, options: Options) -> None:
     stack.push_async_callback(site.hub.close)
     tls = options.web_config.tls_server_config
     try:
-        await web.TCPSite(runner, options.host, options.port, ssl_context=tls.context() if tls else None).start()
+        await open_door(runner, options.host, options.port, tls.context() if tls else None)
     except OSError as error:
         reason = "is taken by another program" if error.errno == errno.EADDRINUSE else "cannot be listened on"
         raise Unstartable(f"--web.listen-address: {options.host}:{options.port} {reason}") from None

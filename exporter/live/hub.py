@@ -73,6 +73,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.session = secrets.token_hex(8)
+        self.hello = messages.hello(self.session)
         self.closed = False
         self.figures = Figures()
         self.sessions: dict[Session, None] = {}
@@ -199,7 +200,6 @@ class Hub:
         self.sessions[session] = None
         if self._beat is None:
             self._beat = _loop().call_later(messages.HEARTBEAT, self._heartbeat)
-        session.write(messages.hello(self.session))
 
     def subscribe(self, session: Session, wish: messages.Subscribe) -> None:
         """Serve these topics from now on."""

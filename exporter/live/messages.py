@@ -59,8 +59,8 @@ def encode(value: object) -> bytes:
 
 def hello(session: str) -> bytes:
     """The first message."""
-    words = {"type": "hello", "version": VERSION, "session": session, "topics": topics.NAMES, "heartbeat_s": HEARTBEAT}
-    return frames.text(encode(words | {"heartbeat_s": int(HEARTBEAT)}))
+    about = {"version": VERSION, "session": session, "topics": topics.NAMES, "heartbeat_s": int(HEARTBEAT)}
+    return frames.text(encode({"type": "hello", **about}))
 
 
 def snapshot(topic: str, seq: int, ts: float, items: Iterable[bytes]) -> bytes:
@@ -116,16 +116,6 @@ def parse(text: str) -> Subscribe | Unsubscribe | Ping:
             raise Malformed("unknown_op", "op must be subscribe, unsubscribe or ping")
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text, parse_constant=_no_number, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        raise Malformed("bad_json", "a message is one JSON object") from None
-    if not isinstance(found, dict):
-        raise Malformed("bad_json", "a message is one JSON object")
-    return found
-
-
 def _no_number(_: str) -> float:
     raise ValueError
 
@@ -134,6 +124,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError
+    return found
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_unique)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        raise Malformed("bad_json", "a message is one JSON object") from None
+    if not isinstance(found, dict):
+        raise Malformed("bad_json", "a message is one JSON object")
     return found
 
 

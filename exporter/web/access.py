@@ -45,6 +45,7 @@ _CLIENT_AUTH: Final = {
 }
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _REMEMBERED: Final = 512
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})  # the usual ones, without looking further
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _credentials(authorization: str | None) -> tuple[str, bytes]:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only mean this machine."""
-    if host.lower().rstrip(".") == "localhost":
+    if host in _LOOPBACK or host.lower().rstrip(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -25,6 +27,10 @@ SECURITY: Final = {
     "Server": "arb-exporter",
 }
 MAX_NAMES: Final = 200
+ACCEPTED_AT_ONCE: Final = 64
+"""Connections accepted in one turn of the loop."""
+WAITING: Final = 4096
+"""Connections that the kernel holds until their turn; it may allow fewer."""
 
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -164,6 +170,19 @@ class Runner(web.AppRunner):
                 return _http_problem(error)
 
         return _Server(handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
+
+
+async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
+    """Listen; after a fall of the network thousands come back at once, and wait in the kernel, not in our loop's way.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    site = web.TCPSite(runner, host, port, ssl_context=context, backlog=ACCEPTED_AT_ONCE)
+    await site.start()
+    for listening in site._server.sockets if isinstance(site._server, asyncio.Server) else ():
+        with listening.dup() as twin:
+            twin.listen(WAITING)
 
 
 def _http_problem(error: web.HTTPException) -> web.Response:

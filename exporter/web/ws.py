@@ -128,9 +128,8 @@ def _hand_over(
     early = _Early()
     protocol.set_parser(early)  # type: ignore[arg-type]  # all that is asked of a parser is `feed_data` and `feed_eof`
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**answer, **site.headers}.items())
-    transport.write(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
     session = Session(site.hub, transport, partial(site.access.still, who, ROLE), leave)
-    session.begin()
+    session.begin(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
     protocol.transport = None  # or else it would close what is no longer its own
     protocol.connection_lost(None)
     if early.data:
