@@ -71,6 +71,7 @@ class Feeds:
         self._troubles = Troubles(board)
         self._broken: set[str] = set()
         self._read = -1  # the version of the ledger that is read already
+        self._of, self._place = "", Place()  # whose news are told, and how far
         self._changed = asyncio.Event()
         board.listen(self.heard)
 
@@ -128,28 +129,26 @@ class Feeds:
 
     async def _follow(self) -> None:
         """Every trade and opportunity once, in the order in which the ledger took them in."""
-        bot, place = "", Place()
         while True:
             try:
-                if bot != self._bot():
-                    place = await self._ledger.read(partial(history.present, bot=self._bot()))
-                    bot = self._bot()
-                place = await self._catch_up(bot, place)
+                await self._catch_up(self._bot())
+                self._broken.discard("ledger")
             except Exception as error:
                 self._tell("ledger", error)
                 await asyncio.sleep(RETRY)
                 continue
             await self._changed.wait()
 
-    async def _catch_up(self, bot: str, place: Place) -> Place:
+    async def _catch_up(self, bot: str) -> None:
+        if bot != self._of:
+            self._place, self._of = await self._ledger.read(partial(history.present, bot=bot)), bot
         more = True
         while more:
             self._changed.clear()
             self._read = self._ledger.version
-            news = await self._ledger.read(partial(history.news, bot=bot, place=place, limit=AT_ONCE))
-            self._say(news)
-            place, more = news.place, news.more
-        return place
+            news = await self._ledger.read(partial(history.news, bot=bot, place=self._place, limit=AT_ONCE))
+            self._place, more = news.place, news.more
+            self._attempt("ledger", partial(self._say, news))
 
     def _say(self, news: News) -> None:
         for trade in news.trades:
