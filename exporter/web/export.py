@@ -41,10 +41,10 @@ async def export(request: web.Request, desk: Desk, query: Query, before: int, li
     first = await anext(pages)
     response = web.StreamResponse(headers={hdrs.CONTENT_DISPOSITION: 'attachment; filename="trades.csv"'})
     response.content_type, response.charset = CSV, "utf-8"
-    await response.prepare(request)
-    if request.method == hdrs.METH_HEAD:
-        return response
     try:
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         await _send(response, table([COLUMNS, *map(_cells, first)]))
         async for rows in pages:
             await _send(response, table(map(_cells, rows)))
