@@ -15,7 +15,7 @@ from exporter.collectors import live
 from exporter.live import frames, messages, topics
 from exporter.live.figures import Figures, Left
 from exporter.live.pace import Allowance
-from exporter.live.streams import Key, Opening, Pairs, Stream, open_stream
+from exporter.live.streams import Key, Opening, Pairs, Part, Stream, open_stream
 
 if TYPE_CHECKING:
     from exporter.live.session import Session
@@ -182,16 +182,15 @@ class Hub:
 
     def _settle(self, group: Group) -> int:
         """Write what is new to all of a group that keep up, and say to how many; who ceases to stands aside at once."""
-        part = group.stream.since(group.last, group.wanted)
-        if not part.count:
-            return 0
-        group.last = part.last
-        data = part.frames
-        listeners = tuple(group.ready)
-        for session in listeners:
-            session.write(data)
-        self.figures.messages[group.stream.topic.name] += part.count * len(listeners)
-        return len(listeners)
+        written = 0
+        while (part := group.stream.since(group.last, group.wanted)).count:
+            group.last = part.last
+            listeners = tuple(group.ready)
+            for session in listeners:
+                session.write(part.frames)
+            written += len(listeners)
+            self.figures.messages[group.stream.topic.name] += part.count * len(listeners)
+        return written
 
     # --- for sessions ----------------------------------------------------------------------------------------------
 
@@ -243,14 +242,19 @@ class Hub:
         group = place.group
         self._settle(group)
         if place.opening is not None:
-            part = group.stream.opening(place.opening, group.wanted, group.last)
-        else:
+            self._give(session, place, group.stream.opening(place.opening, group.wanted, group.last))
+            place.opening = None
+        while not session.lagging:
             part = group.stream.since(place.last, group.wanted)
-        place.opening = None
-        group.ready[session] = None
-        if part.count:
-            self.figures.messages[group.stream.topic.name] += part.count
-            session.write(part.frames)
+            if not part.count:
+                group.ready[session] = None
+                break
+            self._give(session, place, part)
+
+    def _give(self, session: Session, place: Subscription, part: Part) -> None:
+        place.last = part.last
+        self.figures.messages[place.group.stream.topic.name] += part.count
+        session.write(part.frames)
 
     def watch(self, session: Session) -> None:
         """Look after a connection that lags or is closing until its time is over."""

@@ -22,7 +22,3 @@ class Allowance:
             return (1 - self._left) / self._per_second
         self._left -= 1
         return 0.0
-
-    def full(self, now: float) -> bool:
-        """Whether all turns are there: then nothing need be remembered."""
-        return self._left + (now - self._at) * self._per_second >= self._burst

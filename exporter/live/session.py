@@ -137,7 +137,7 @@ class Session(asyncio.Protocol):
         except OSError:
             return  # the transport will find out by itself that the connection is lost
         if sent < len(data):
-            self._transport.write(data[sent:])
+            self._transport.write(memoryview(data)[sent:])  # a copy for each who lags would add up
 
     # --- what the client says --------------------------------------------------------------------------------------
 

@@ -24,7 +24,11 @@ LARGEST: Final = 500
 """Events in one message."""
 FORGET_AFTER: Final = 60.0
 """Seconds after which no listener can have missed that a key is gone: one that lags so long has been cut off."""
-_MEMO: Final = 256
+PIECE: Final = 64 << 10
+"""Bytes of a replay that are sent in one go: all that a listener who does not take them can cost."""
+_MEMO: Final = 1 << 20
+_ENTRY: Final = 500
+"""Bytes of a part without its frames, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,10 @@ class Stream(Protocol):
         """Where new listeners with these wishes stand."""
 
     def opening(self, opening: Opening, wanted: Pairs, last: int) -> Part:
-        """What a new listener gets; `last` is where the others with its wishes stand."""
+        """What a new listener gets before anything else; `last` is where the others with its wishes stand."""
 
     def since(self, last: int, wanted: Pairs) -> Part:
-        """What is new to a listener that has everything up to `last`."""
+        """What is new to a listener that has everything up to `last`, or the first piece of it."""
 
 
 class _Memo:
@@ -75,16 +79,19 @@ class _Memo:
 
     def __init__(self) -> None:
         self._made: dict[object, Part] = {}
+        self._size = 0
 
     def clear(self) -> None:
         self._made.clear()
+        self._size = 0
 
     def get(self, key: object) -> Part | None:
         return self._made.get(key)
 
     def keep(self, key: object, part: Part) -> Part:
-        if len(self._made) >= _MEMO:
-            self._made.clear()
+        self._size += len(part.frames) + _ENTRY
+        if self._size > _MEMO:
+            self.clear()
         self._made[key] = part
         return part
 
@@ -235,12 +242,11 @@ class Events:
         if since is None or opening.foreign or since > self.seq:
             part = self._present(wanted, last)
             if since is not None:  # its numbers mean nothing here: whatever came before the snapshot may be lost
-                part = _joined(part, Part(messages.gap(self.topic.name, 0, self.seq), 1, last))
+                part = Part(part.frames + messages.gap(self.topic.name, 0, self.seq), 2, last)
         else:
-            news = self.since(since, wanted)
-            begin = since if news.count else last
-            part = _joined(Part(messages.snapshot(self.topic.name, begin, self._at, ()), 1, begin), news)
-        return self._memo.keep(key, Part(part.frames, part.count, last))
+            begin = since if self.since(since, wanted).count else last
+            part = Part(messages.snapshot(self.topic.name, begin, self._at, ()), 1, begin)
+        return self._memo.keep(key, part)
 
     def _present(self, wanted: Pairs, last: int) -> Part:
         shown: deque[bytes] = deque()
@@ -260,6 +266,7 @@ class Events:
 
     def _replay(self, last: int, wanted: Pairs) -> Part:
         found: list[bytes] = []
+        size = 0
         oldest = self.seq - len(self._ring) + 1
         if last < oldest - 1:
             found.append(messages.gap(self.topic.name, last + 1, oldest - 1))
@@ -267,10 +274,13 @@ class Events:
         for message in self._after(last):
             if wanted is None:
                 found.append(message.frame)
-                last = message.seq
             elif texts := message.texts(wanted):
                 found.append(messages.update(self.topic.name, message.seq, last, message.at, texts))
-                last = message.seq
+            else:
+                continue
+            last, size = message.seq, size + len(found[-1])
+            if size >= PIECE:
+                break
         return Part(b"".join(found), len(found), last)
 
     def _after(self, last: int) -> list[_Message]:
@@ -281,10 +291,6 @@ class Events:
 
 def _wants(wanted: Pairs, pair: str | None) -> bool:
     return wanted is None or pair in wanted
-
-
-def _joined(one: Part, other: Part) -> Part:
-    return Part(one.frames + other.frames, one.count + other.count, other.last)
 
 
 def open_stream(topic: Topic) -> State | Events:
