@@ -94,6 +94,8 @@ UNTESTED = {
     "exporter.live.topics": "declarations only; the streams, the hub and the messages test them",
     "exporter.live.figures": "counts only; the hub and its collector test them",
     "exporter.web": "empty",
+    "exporter.web.operations": "declarations only; test_openapi compares them with what is served",
+    "exporter.web.schemas": "declarations only; test_openapi holds every answer against them",
     "exporter.web.site": "declarations only; every route tests them",
     "exporter.web.routes": "the list of rooms; every room's tests go through it",
     "exporter.sources.log_files": "one room with logs: its files are opened and told apart in test_logs",

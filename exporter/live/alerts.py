@@ -15,11 +15,11 @@ from exporter.log import Plain, scrub
 MOST: Final = 1_000
 """Alerts in a message, and alerts that are remembered."""
 MOST_TEXTS: Final = 64
+LONGEST_NAME: Final = 128
 LONGEST: Final = 1_000
 """Characters of a label's or annotation's text; what is longer is cut."""
 STATES: Final = ("firing", "resolved")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{1,64}")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -97,9 +97,9 @@ def _texts(value: Any, where: str) -> dict[str, str]:
     """Labels or annotations, without secrets and URLs: what somebody wrote there is shown to everybody who may read."""
     if not isinstance(value, dict) or len(value) > MOST_TEXTS:
         raise Malformed(f"{where} must be an object of at most {MOST_TEXTS} texts")
-    if not all(_NAME.fullmatch(name) and isinstance(text, str) for name, text in value.items()):
-        raise Malformed(f"{where} must hold texts by name")
-    return {name: _clean(text) for name, text in value.items()}
+    if not all(0 < len(name) <= LONGEST_NAME and isinstance(text, str) for name, text in value.items()):
+        raise Malformed(f"{where} must hold texts by names of 1 to {LONGEST_NAME} characters")
+    return {_clean(name): _clean(text) for name, text in value.items()}
 
 
 def _clean(text: str) -> str:

@@ -41,4 +41,6 @@ async def _read(request: web.Request, most: int) -> bytes:
                     raise web.HTTPRequestEntityTooLarge(most, len(found))
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    except ConnectionError:
+        raise web.HTTPBadRequest(text="the body breaks off") from None
     return bytes(found)

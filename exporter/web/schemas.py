@@ -146,13 +146,14 @@ _ALERT: Final = _object({
     "ends": _null(TIME),
 })  # fmt: skip
 _MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+_LABELS: Final = _named(TEXT) | {"maxProperties": 64, "propertyNames": {"minLength": 1, "maxLength": 128}}
 _TOLD_ALERT: Final[Schema] = {
     "type": "object",
     "required": ["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint"],
     "properties": {
         "status": _ALERT_STATE,
-        "labels": _named(TEXT) | {"maxProperties": 64},
-        "annotations": _named(TEXT) | {"maxProperties": 64},
+        "labels": _LABELS,
+        "annotations": _LABELS,
         "startsAt": _MOMENT,
         "endsAt": _MOMENT,
         "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{1,64}$"},
