@@ -144,16 +144,15 @@ class Hub:
         self._commit(channel)
 
     def _commit(self, channel: _Channel) -> None:
-        items = channel.stream.commit(time.time())
-        if not items or not channel.groups:
+        now = time.time()
+        while items := channel.stream.commit(now):
+            for tap in channel.taps:
+                self._tell(tap, items)
+        if not channel.groups:
             channel.learned = None
-        for tap in channel.taps if items else ():
-            self._tell(tap, items)
         self._turns.extend((group, channel) for groups in channel.groups.values() for group in groups)
         if not self._turning:
             self._turn()
-        if channel.stream.waiting and channel.timer is None:
-            channel.timer = _loop().call_later(1 / PER_SECOND, self._on_time, channel)
 
     def _tell(self, tap: Tap, items: list[Item]) -> None:
         try:

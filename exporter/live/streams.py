@@ -20,8 +20,8 @@ RING_MESSAGES: Final = 1_000
 RING_BYTES: Final = 512 << 10
 SHOWN_EVENTS: Final = 100
 """How many of the last events a snapshot shows."""
-LARGEST: Final = 500
-"""Events in one message."""
+LARGEST: Final = 32 << 10
+"""Bytes of events after which a message takes no more."""
 FORGET_AFTER: Final = 60.0
 """Seconds after which no listener can have missed that a key is gone: one that lags so long has been cut off."""
 PIECE: Final = 64 << 10
@@ -54,15 +54,11 @@ class Stream(Protocol):
     topic: Topic
     seq: int
 
-    @property
-    def waiting(self) -> bool:
-        """Whether more was put than one message holds."""
-
     def put(self, key: Key, value: Mapping[str, Any] | None) -> None:
         """Take a value; it is shown at the next `commit`."""
 
     def commit(self, now: float) -> list[dict[str, Any]]:
-        """Number what was put as one message and give its items, if any. Times are epoch seconds."""
+        """Number what was put, or as much of it as one message holds; its items, if any. Times are epoch seconds."""
 
     def base(self, wanted: Pairs) -> int:
         """Where new listeners with these wishes stand."""
@@ -115,10 +111,6 @@ class State:
         self._gone = 0
         self._at = time.time()
         self._memo = _Memo()
-
-    @property
-    def waiting(self) -> bool:
-        return False
 
     def put(self, key: Key, value: Mapping[str, Any] | None) -> None:
         if len(key) != len(self.topic.key):
@@ -211,7 +203,10 @@ class Events:
     def commit(self, now: float) -> list[dict[str, Any]]:
         if not self._put:
             return []
-        taken = [self._put.popleft() for _ in range(min(len(self._put), LARGEST))]
+        taken, size = [], 0
+        while self._put and size < LARGEST:
+            taken.append(self._put.popleft())
+            size += len(taken[-1][1])
         self.seq, self._at = self.seq + 1, now
         items = tuple((pair, text) for pair, text, _ in taken)
         frame = messages.update(self.topic.name, self.seq, self.seq - 1, now, (text for _, text in items))
@@ -221,10 +216,6 @@ class Events:
             self._bytes -= len(self._ring.popleft().frame)
         self._memo.clear()
         return [item for _, _, item in taken]
-
-    @property
-    def waiting(self) -> bool:
-        return bool(self._put)
 
     def base(self, wanted: Pairs) -> int:
         if wanted is not None:

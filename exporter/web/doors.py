@@ -37,7 +37,7 @@ class Doors:
     limits: Live = field(default_factory=Live)
     clock: Callable[[], float] = monotonic
     _inside: Counter[str] = field(default_factory=Counter)
-    _knocks: OrderedDict[str, Allowance] = field(default_factory=OrderedDict)
+    _knocks: OrderedDict[str, tuple[int, Allowance]] = field(default_factory=OrderedDict)
     _tickets: OrderedDict[str, tuple[Identity, float]] = field(default_factory=OrderedDict)
 
     def admits(self, origin: str, own: str) -> bool:
@@ -66,15 +66,15 @@ class Doors:
             del self._inside[address]
 
     def _knock(self, address: str) -> float:
-        now = self.clock()
-        knocks = self._knocks.get(address)
-        if knocks is None:
-            rate = self.limits.handshakes_per_second or self.limits.max_clients
-            knocks = self._knocks[address] = Allowance(2 * rate, rate)
-            if len(self._knocks) > ADDRESSES:
-                self._knocks.popitem(last=False)
+        rate = self.limits.handshakes_per_second or self.limits.max_clients
+        known, knocks = self._knocks.get(address, (rate, None))
+        if knocks is None or known != rate:
+            knocks = Allowance(2 * rate, rate)
+        self._knocks[address] = rate, knocks
         self._knocks.move_to_end(address)
-        return knocks.take(now)
+        if len(self._knocks) > ADDRESSES:
+            self._knocks.popitem(last=False)
+        return knocks.take(self.clock())
 
     def ticket(self, who: Identity) -> str:
         """A ticket that lets its bearer in once, within `TICKET_LIFE` seconds."""

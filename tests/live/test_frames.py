@@ -1,5 +1,6 @@
 """WebSocket frames against RFC 6455: what is made, what is taken apart in any pieces, and what ends a connection."""
 
+import itertools
 import time
 
 import pytest
@@ -10,7 +11,9 @@ from exporter.live import frames
 from exporter.live.frames import MAX_MESSAGE, Code, Op, Parser, Violation
 
 
-def masked(op: int, payload: bytes = b"", mask: bytes = b"\x12\x34\x56\x78", final: bool = True, first: int = 0) -> bytes:
+def masked(
+    op: int, payload: bytes = b"", mask: bytes = b"\x12\x34\x56\x78", final: bool = True, first: int = 0
+) -> bytes:
     """A client's frame; `first` adds bits to its first byte."""
     size = len(payload)
     head = bytes(((0x80 if final else 0) | op | first,))
@@ -46,10 +49,8 @@ def test_a_close_frame_holds_code_and_words_and_never_too_many() -> None:
     assert len(frames.close(1008, "w" * 500)) == 2 + 125
 
 
-messages = st.lists(
-    st.tuples(st.sampled_from([Op.TEXT, Op.BINARY, Op.PING, Op.PONG]), st.binary(max_size=125), st.binary(min_size=4, max_size=4)),
-    max_size=8,
-)  # fmt: skip
+ops = st.sampled_from([Op.TEXT, Op.BINARY, Op.PING, Op.PONG])
+messages = st.lists(st.tuples(ops, st.binary(max_size=125), st.binary(min_size=4, max_size=4)), max_size=8)
 
 
 @given(messages, st.lists(st.integers(0, 600), max_size=12))
@@ -58,7 +59,7 @@ def test_whole_messages_come_out_however_the_bytes_were_cut(
 ) -> None:
     raw = b"".join(masked(op, payload, mask) for op, payload, mask in sent)
     edges = [0, *sorted(cut for cut in cuts if cut < len(raw)), len(raw)]
-    assert taken(*(raw[a:b] for a, b in zip(edges, edges[1:], strict=False))) == [(op, p) for op, p, _ in sent]
+    assert taken(*(raw[a:b] for a, b in itertools.pairwise(edges))) == [(op, p) for op, p, _ in sent]
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=8))
