@@ -25,4 +25,8 @@ def text(amount: Fraction | Decimal | float | None) -> str | None:
 
 def ether(wei: int | None) -> str | None:
     """Wei as a decimal string of ether, exactly."""
-    return None if wei is None else text(Decimal(wei).scaleb(-WEI, Context(prec=100)))
+    if wei is None:
+        return None
+    digits = str(abs(wei)).rjust(WEI + 1, "0")  # a page has thousands, and a Decimal takes longer
+    whole, part = digits[:-WEI], digits[-WEI:].rstrip("0")
+    return f"{'-' if wei < 0 else ''}{whole}{'.' if part else ''}{part}"

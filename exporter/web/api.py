@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from exporter import __version__, history
-from exporter.history import NEWEST, OpportunityRow, Slice, TradeRow, Wanted
+from exporter.history import NEWEST, Slice, Wanted
 from exporter.live import rows, shapes
+from exporter.live.shapes import Item
 from exporter.web import parameters, schemas
-from exporter.web.answers import JSON, answer, page, unavailable
+from exporter.web.answers import JSON, answer, answer_encoded, encode, page, unavailable
 from exporter.web.desk import Closed, Desk
 from exporter.web.export import CSV, export
 from exporter.web.operations import Operation, route
@@ -23,6 +24,8 @@ from exporter.web.site import SITE, Site
 
 ENOUGH: Final = 1.0
 """Seconds after which a page is handed out as far as it is filled."""
+PART: Final = 100
+"""Rows that are read and made JSON of at once."""
 ROLE: Final = "read"
 
 
@@ -101,10 +104,10 @@ async def trades(request: web.Request) -> web.StreamResponse:
     try:
         if asked.get("format") == "csv":
             return await export(request, _desk(site), query, before, asked.get("limit"))
-        found: Slice[TradeRow] = await _filled(_desk(site), query, before, asked.get("limit", DEFAULT))
+        found = await _filled(_desk(site), query, rows.trade, before, asked.get("limit", DEFAULT))
     except Closed as closed:
         return unavailable(closed)
-    return answer(request, {"trades": [rows.trade(row) for row in found.rows], "next": found.next})
+    return _answer_rows(request, "trades", found)
 
 
 async def opportunities(request: web.Request) -> web.Response:
@@ -112,12 +115,12 @@ async def opportunities(request: web.Request) -> web.Response:
     asked, site = parameters.read(request, PAGED), request.app[SITE]
     query = partial(history.opportunities, bot=site.settings.bot.name)
     try:
-        found: Slice[OpportunityRow] = await _filled(
-            _desk(site), query, asked.get("before", NEWEST), asked.get("limit", DEFAULT)
+        found = await _filled(
+            _desk(site), query, rows.opportunity, asked.get("before", NEWEST), asked.get("limit", DEFAULT)
         )
     except Closed as closed:
         return unavailable(closed)
-    return answer(request, {"opportunities": [rows.opportunity(row) for row in found.rows], "next": found.next})
+    return _answer_rows(request, "opportunities", found)
 
 
 def _desk(site: Site) -> Desk:
@@ -126,17 +129,26 @@ def _desk(site: Site) -> Desk:
     return site.desk
 
 
-async def _filled(desk: Desk, query: Any, before: int, limit: int) -> Slice[Any]:
-    """A page that is full, or all there is, or what was found in `ENOUGH` seconds: `next` goes on from there."""
+async def _filled(desk: Desk, query: Any, shape: Callable[[Any], Item], before: int, limit: int) -> Slice[bytes]:
+    """A page that is full, or all there is, or what was found in `ENOUGH` seconds: `next` goes on from there.
+
+    It is put together from parts, between which others have their turn.
+    """
     loop = asyncio.get_running_loop()
     until, cursor = loop.time() + ENOUGH, before
-    full: list[Any] = []
+    parts: list[bytes] = []
     while True:
-        found = await desk.read(partial(query, before=cursor, limit=limit - len(full)))
-        full += found.rows
-        if found.next is None or len(full) == limit or loop.time() >= until:
-            return Slice(full, found.next)
+        found = await desk.read(partial(query, before=cursor, limit=min(PART, limit)))
+        parts += [encode(shape(row)) for row in found.rows]
+        limit -= len(found.rows)
+        if found.next is None or not limit or loop.time() >= until:
+            return Slice(parts, found.next)
         cursor = found.next
+
+
+def _answer_rows(request: web.Request, name: str, found: Slice[bytes]) -> web.Response:
+    text = b'{"%b":[%b],"next":%b}' % (name.encode(), b",".join(found.rows), encode(found.next))
+    return answer_encoded(request, text)
 
 
 def _get(path: str, handler: Any, schema: str, *given: parameters.Parameter, **also: Any) -> Operation:

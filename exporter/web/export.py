@@ -26,7 +26,7 @@ COLUMNS: Final = (
 _TOLD: Final = frozenset(("pair", "dex_buy", "dex_sell", "reason"))
 """Columns with words of others; all else is numbers and words of our own."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-PAGE: Final = 500
+PAGE: Final = 200
 SLOWEST: Final = 30.0
 """Seconds that a client may take for one page."""
 
