@@ -17,7 +17,10 @@ NEWEST: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """A trade as it was counted; `id` grows in the order in which trades became known, `time` is epoch seconds."""
+    """A trade as it was counted; `id` grows in the order in which trades became known, `time` is epoch seconds.
+
+    `claim` is what the chain says of it, None for what was not looked up there (yet).
+    """
 
     id: int
     source: str
@@ -31,6 +34,7 @@ class TradeRow:
     gas_wei: int | None
     expected_wei: int | None
     tx_hash: str | None
+    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ _TRADE: Final = (
     "SELECT id, source, time, pair, dex_buy, dex_sell, outcome, reason, net_wei, gas_wei, expected_wei, tx_hash"
     " FROM trade WHERE bot = ? AND "
 )
+_CLAIM: Final = "(SELECT status FROM claim WHERE claim.trade = t.id)"
 _OPPORTUNITY: Final = (
     "SELECT seq, source, seen, pair, dex_buy, dex_sell, expected_wei FROM opportunity WHERE bot = ? AND "
 )
@@ -102,7 +107,7 @@ def trades(db: sqlite3.Connection, bot: str, wanted: Wanted, before: int, limit:
         return Slice([], None)
     bounds = (bot, wanted.since or 0.0, begin, begin, before)
     clause, values = wanted.clause()
-    query = f"SELECT * FROM ({_TRADE}{_EARLIER} LIMIT {SPAN}) WHERE {clause} LIMIT ?"  # noqa: S608  no value is put into the text
+    query = f"SELECT t.*, {_CLAIM} FROM ({_TRADE}{_EARLIER} LIMIT {SPAN}) AS t WHERE {clause} LIMIT ?"  # noqa: S608  no value is put into the text
     found = [_trade(row) for row in fetch(db, query, *bounds, *values, limit)]
     if len(found) == limit:
         return Slice(found, found[-1].id)
@@ -175,7 +180,7 @@ def _complete(db: sqlite3.Connection, bot: str) -> frozenset[str]:
 
 
 def _trade(row: tuple[Any, ...]) -> TradeRow:
-    return TradeRow(*row[:8] + tuple(map(_number, row[8:11])) + row[11:])
+    return TradeRow(*row[:8], *map(_number, row[8:11]), *row[11:])
 
 
 def _opportunity(row: tuple[Any, ...]) -> OpportunityRow:

@@ -76,6 +76,16 @@ def test_a_row_says_all_that_was_counted(db: sqlite3.Connection) -> None:
     ], None)  # fmt: skip
 
 
+def test_what_the_chain_says_of_a_trade_is_told_with_it(db: sqlite3.Connection) -> None:
+    put(db, trade(1), trade(2))
+    db.execute(
+        "INSERT INTO claim (trade, bot, source, status, checked) VALUES (1, 'b', 'memory_bank', 'missing', 1.7e9)"
+    )
+    for wanted in (Wanted(), Wanted(source="memory_bank")):
+        found = history.trades(db, "b", wanted, NEWEST, 10).rows
+        assert [(row.id, row.claim) for row in found] == [(2, None), (1, "missing")]
+
+
 def test_pages_show_every_trade_once_the_newest_first_whatever_the_page(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,9 +156,14 @@ def test_a_cursor_that_never_was_is_the_end(db: sqlite3.Connection) -> None:
 
 
 def test_pages_are_found_by_the_index(db: sqlite3.Connection) -> None:
-    query = f"EXPLAIN QUERY PLAN SELECT * FROM ({history._TRADE}{history._EARLIER} LIMIT 9)"  # noqa: S608
-    plan = " ".join(str(row[3]) for row in db.execute(query, ("b", 0.0, 1e9, 1e9, 5)))
+    asked: list[str] = []
+    db.set_trace_callback(asked.append)
+    history.trades(db, "b", Wanted(dex="alpha", until=2e9), NEWEST, 5)
+    db.set_trace_callback(None)
+    plan = " ".join(str(row[3]) for query in asked for row in db.execute(f"EXPLAIN QUERY PLAN {query}"))
     assert "USING INDEX trade_time (bot=? AND <expr>>? AND <expr><?)" in plan
+    assert "claim USING INTEGER PRIMARY KEY" in plan
+    assert "SCAN trade" not in plan
     assert "TEMP B-TREE" not in plan
 
 

@@ -25,6 +25,7 @@ def trade(row: TradeRow) -> Item:
         "gas_cost_eth": ether(row.gas_wei),
         "expected_profit_eth": ether(row.expected_wei),
         "tx_hash": row.tx_hash,
+        "claim": row.claim,
     }
 
 

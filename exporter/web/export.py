@@ -21,7 +21,7 @@ type Query = Callable[..., Slice[TradeRow]]
 CSV: Final = "text/csv"
 COLUMNS: Final = (
     "id", "source", "time", "pair", "dex_buy", "dex_sell", "outcome", "reason",
-    "net_profit_eth", "gas_cost_eth", "expected_profit_eth", "tx_hash",
+    "net_profit_eth", "gas_cost_eth", "expected_profit_eth", "tx_hash", "claim",
 )  # fmt: skip
 _TOLD: Final = frozenset(("pair", "dex_buy", "dex_sell", "reason"))
 """Columns with words of others; all else is numbers and words of our own."""

@@ -74,6 +74,7 @@ _TRADE: Final = _object({
     "gas_cost_eth": _null(AMOUNT),
     "expected_profit_eth": _null(AMOUNT),
     "tx_hash": _null({"type": "string", "pattern": "^0x[0-9a-f]{64}$"}),
+    "claim": _null(TEXT | {"description": "What the chain says of it; null: not looked up, or not yet."}),
 })  # fmt: skip
 _OPPORTUNITY: Final = _object({
     "id": COUNT,

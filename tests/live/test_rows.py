@@ -21,13 +21,14 @@ def test_a_trade_with_everything() -> None:
         "gas_cost_eth": "1",
         "expected_profit_eth": "1.5",
         "tx_hash": "0x" + "ab" * 32,
+        "claim": None,
     }
 
 
 def test_a_trade_of_which_little_is_known() -> None:
     row = TradeRow(1, "recent", None, "unknown", "unknown", "unknown", "success", None, None, None, None, None)
     assert {name for name, value in rows.trade(row).items() if value is None} == {
-        "time", "reason", "net_profit_eth", "gas_cost_eth", "expected_profit_eth", "tx_hash",
+        "time", "reason", "net_profit_eth", "gas_cost_eth", "expected_profit_eth", "tx_hash", "claim",
     }  # fmt: skip
 
 

@@ -126,7 +126,7 @@ async def test_trades_the_newest_first(served: Server) -> None:
     assert found[0] == {
         "id": 25, "source": "memory_bank", "time": 1.7e9 + 24, "pair": "WETH/USDC", "dex_buy": "gamma",
         "dex_sell": "beta", "outcome": "success", "reason": None, "net_profit_eth": "1.000000000000000024",
-        "gas_cost_eth": None, "expected_profit_eth": "0", "tx_hash": None,
+        "gas_cost_eth": None, "expected_profit_eth": "0", "tx_hash": None, "claim": None,
     }  # fmt: skip
 
 
