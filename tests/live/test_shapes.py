@@ -1,6 +1,7 @@
 """Every collector's snapshot as JSON, exactly; and nothing of what is too old or was never read."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from exporter import collectors
@@ -151,6 +152,13 @@ def test_the_system() -> None:
     assert found["endpoints"] == {"primary": {"up": True, "active": True}, "public": {"up": False, "active": False}}
     assert found["collectors"]["rpc"] == {"success": False, "error": "timed out"}
     assert found["collectors"]["host"] == {"success": True, "error": None}
+
+
+def test_a_bot_that_does_not_run() -> None:
+    board = Board()
+    board.declare("process", 60.0)
+    board.publish(BY_NAME["process"], replace(EXAMPLES["process"], process=None), 0.0)
+    assert shapes.system(board)[()]["process"] == {"up": False}
 
 
 def test_stores_and_the_memory_bank() -> None:
