@@ -136,7 +136,7 @@ async def _reload(crew: Crew, options: Options) -> None:
         return
     wanted = _restart_only(crew.settings, loaded.settings)
     if wanted is not None:
-        crew.admit(web_config.basic_auth_users, options)
+        crew.admit(web_config, options)
         await crew.take_over(wanted)
         logger.info("settings read anew")
 
@@ -180,10 +180,13 @@ class Crew:
             if collector.name in changed or old is None:
                 self._start(collector, sources)
 
-    def admit(self, users: Mapping[str, str], options: Options) -> None:
+    def admit(self, web_config: WebConfig, options: Options) -> None:
         """Let these users in from now on; `take_over` ends what others have begun."""
-        self._site.access.users = users
-        self._site.loopback_only = options.loopback_only(users)
+        if web_config.tls_server_config != options.web_config.tls_server_config:
+            logger.warning("a changed setting takes effect after a restart", key="tls_server_config")
+        self._site.access.users = web_config.basic_auth_users
+        self._site.loopback_only = options.loopback_only(web_config.basic_auth_users)
+        self._site.headers = web_config.http_server_config.headers
 
     def _open_doors(self, settings: Settings) -> None:
         site = self._site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -44,34 +45,36 @@ class Doors:
         """Whether a page of this origin may listen; `own` is the origin that the request was sent to."""
         return _plain(origin) == _plain(own) or origin in self.limits.allowed_origins
 
-    def enter(self, address: str) -> None:
-        """Let somebody in.
+    def enter(self, address: str) -> str:
+        """Let somebody in; the network that counts as one address, for `leave`.
 
         Raises:
             Full: not now.
         """
+        network = _network(address)
         if self._inside.total() >= self.limits.max_clients:
             raise Full(503, "as many clients as may be are connected", 5)
-        if self._inside[address] >= (self.limits.max_clients_per_address or self.limits.max_clients):
+        if self._inside[network] >= (self.limits.max_clients_per_address or self.limits.max_clients):
             raise Full(429, "as many clients as may be are connected from this address", 5)
-        wait = self._knock(address)
+        wait = self._knock(network)
         if wait:
             raise Full(429, "too many handshakes from this address", wait)
-        self._inside[address] += 1
+        self._inside[network] += 1
+        return network
 
-    def leave(self, address: str) -> None:
+    def leave(self, network: str) -> None:
         """Somebody left."""
-        self._inside[address] -= 1
-        if not self._inside[address]:
-            del self._inside[address]
+        self._inside[network] -= 1
+        if not self._inside[network]:
+            del self._inside[network]
 
-    def _knock(self, address: str) -> float:
+    def _knock(self, network: str) -> float:
         rate = self.limits.handshakes_per_second or self.limits.max_clients
-        known, knocks = self._knocks.get(address, (rate, None))
+        known, knocks = self._knocks.get(network, (rate, None))
         if knocks is None or known != rate:
             knocks = Allowance(2 * rate, rate)
-        self._knocks[address] = rate, knocks
-        self._knocks.move_to_end(address)
+        self._knocks[network] = rate, knocks
+        self._knocks.move_to_end(network)
         if len(self._knocks) > ADDRESSES:
             self._knocks.popitem(last=False)
         return knocks.take(self.clock())
@@ -88,6 +91,14 @@ class Doors:
         """Whose ticket this is; it is void from now on."""
         who, until = self._tickets.pop(ticket, (None, 0.0))
         return who if self.clock() <= until else None
+
+
+def _network(address: str) -> str:
+    """An IPv6 client has a whole /64 to itself: that counts as one address."""
+    if ":" not in address:
+        return address
+    found = ipaddress.IPv6Address(address.partition("%")[0])
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def _plain(origin: str) -> str:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -42,19 +42,22 @@ async def listen(request: web.Request) -> web.StreamResponse:
     site = request.app[SITE]
     _check_origin(request, site)
     who = await _identify(request, site)
-    address = request.remote or ""
     try:
         if site.hub.closed:
             raise Full(503, "shutting down", 5)
-        site.doors.enter(address)
+        network = site.doors.enter(request.remote or "")
     except Full as full:
         return _full(full)
-    leave = partial(site.doors.leave, address)
-    answer = _handshake(request)
-    if isinstance(answer, web.Response):
-        leave()
-        return answer
-    return _hand_over(request, answer, site, who, leave)
+    session = None
+    try:
+        answer = _handshake(request)
+        if isinstance(answer, web.Response):
+            return answer
+        session = _hand_over(request, answer, site, who, partial(site.doors.leave, network))
+        return _Handed()
+    finally:
+        if session is None:
+            site.doors.leave(network)
 
 
 def _check_origin(request: web.Request, site: Site) -> None:
@@ -114,17 +117,16 @@ def _upgrade_first(words: str) -> web.Response:
 
 
 def _hand_over(
-    request: web.Request, answer: Mapping[str, str], site: Site, who: Identity, leave: partial[None]
-) -> web.StreamResponse:
-    """Answer with 101 and give the connection to a session; aiohttp is told that it has lost it.
+    request: web.Request, answer: Mapping[str, str], site: Site, who: Identity, leave: Callable[[], None]
+) -> Session | None:
+    """Answer with 101 and give the connection to a session; aiohttp is told that it has lost it. None: it is gone.
 
     Nothing of aiohttp's stays behind: no task, no parser, no request; a listener costs a few kilobytes.
     """
     protocol = request.protocol
     transport = protocol.transport
     if transport is None or transport.is_closing():
-        leave()
-        return _Handed()
+        return None
     early = _Early()
     protocol.set_parser(early)  # type: ignore[arg-type]  # all that is asked of a parser is `feed_data` and `feed_eof`
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**answer, **site.headers}.items())
@@ -134,7 +136,7 @@ def _hand_over(
     protocol.connection_lost(None)
     if early.data:
         session.data_received(bytes(early.data))
-    return _Handed()
+    return session
 
 
 class _Early:

@@ -124,7 +124,7 @@ class Feed(RuleBasedStateMachine):
 
     @precondition(lambda self: self.clients)
     @rule(who=st.integers(0, 5), topics=st.sets(st.sampled_from(["prices", *EVENTS]), min_size=1), pairs=wanted,
-          since=st.none() | st.integers(0, 60), foreign=st.booleans())  # fmt: skip
+          since=st.none() | st.integers(0, 15), foreign=st.booleans())  # fmt: skip
     def subscribe(
         self, who: int, topics: set[str], pairs: frozenset[str] | None, since: int | None, foreign: bool
     ) -> None:
@@ -269,6 +269,30 @@ async def test_a_burst_is_told_at_once_and_a_flood_in_few_messages(hub: Hub) -> 
     assert [event["n"] for event in client.listener.events["trades"]] == list(range(5_000))
     assert len(client.heard("update")) < 100
     await eventually(lambda: client.listener.known["prices"]["A", "dex", "p"]["price"] == "4999")
+
+
+async def test_many_are_written_to_in_slices_between_which_the_loop_turns(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "SLICE", 2)
+    clients = [Client(hub) for _ in range(7)]
+    for client in clients:
+        client.say(op="subscribe", topics=["prices"])
+
+    def heard() -> list[int]:
+        return [len(client.heard("update")) for client in clients]
+
+    hub.state("prices", *price("A", "p", 1))
+    assert heard() == [1, 1, 0, 0, 0, 0, 0]
+    await asyncio.sleep(0)
+    assert heard() == [1, 1, 1, 1, 0, 0, 0]
+    hub.state("prices", *price("A", "p", 2))
+    assert heard() == [1, 1, 1, 1, 0, 0, 0]  # it waits for its turn
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert heard() == [2, 2, 2, 2, 1, 1, 1]  # and the last are told both in one
+    assert {client.listener.last["prices"] for client in clients} == {2}
+    assert sum(hub.snapshot().latency.counts) == 1
 
 
 async def test_a_filter_is_for_topics_with_pairs_only(hub: Hub) -> None:

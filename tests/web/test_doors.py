@@ -70,6 +70,17 @@ def test_an_address_has_its_own_limit_if_configured() -> None:
     assert refused(made, "b") is None
 
 
+def test_a_network_of_ipv6_is_one_address() -> None:
+    made = Doors(Live(max_clients=10, max_clients_per_address=2))
+    addresses = ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", "fe80::1%eth0", "::ffff:192.0.2.7")
+    networks = [made.enter(address) for address in addresses]
+    assert networks == ["2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64", "fe80::/64", "192.0.2.7"]
+    assert refused(made, "2001:db8::2") == (429, 5)
+    for network in networks:
+        made.leave(network)
+    assert not made._inside
+
+
 def test_handshakes_have_a_rate_and_a_polite_client_is_never_refused() -> None:
     clock = Clock()
     made = Doors(Live(max_clients=1_000, handshakes_per_second=2), clock)
