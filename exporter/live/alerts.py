@@ -18,6 +18,8 @@ MOST_TEXTS: Final = 64
 LONGEST_NAME: Final = 128
 LONGEST: Final = 1_000
 """Characters of a label's or annotation's text; what is longer is cut."""
+HEAVIEST: Final = 2 << 20
+"""Characters of all texts that are remembered."""
 STATES: Final = ("firing", "resolved")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{1,64}")
 _TIME: Final = re.compile(
@@ -39,6 +41,11 @@ class Alert:
     annotations: dict[str, str]
     starts: float
     ends: float | None
+
+    @property
+    def weight(self) -> int:
+        """Characters of its texts."""
+        return sum(len(name) + len(text) for name, text in (*self.labels.items(), *self.annotations.items()))
 
     def item(self) -> Item:
         """As JSON."""
@@ -131,13 +138,17 @@ class Alerts:
                 news.append(alert)
             self._known[alert.fingerprint] = alert
             self._known.move_to_end(alert.fingerprint)
-        self._forget(len(self._known) - MOST)
+        self._forget()
         return news
 
-    def _forget(self, surplus: int) -> None:
-        if surplus > 0:
-            for alert in sorted(self._known.values(), key=lambda alert: alert.state != "resolved")[:surplus]:
-                del self._known[alert.fingerprint]
+    def _forget(self) -> None:
+        surplus = len(self._known) - MOST
+        weight = sum(alert.weight for alert in self._known.values()) - HEAVIEST
+        for alert in sorted(self._known.values(), key=lambda alert: alert.state != "resolved"):
+            if surplus <= 0 and weight <= 0:
+                return
+            surplus, weight = surplus - 1, weight - alert.weight
+            del self._known[alert.fingerprint]
 
     def items(self) -> list[Item]:
         """All that are known, the last heard of first."""

@@ -147,3 +147,12 @@ def test_no_more_than_so_many_are_remembered_and_firing_ones_longest(monkeypatch
     assert [item["fingerprint"] for item in known.items()] == ["5", "4", "3", "1"]
     known.take([alert(6), alert(7)])
     assert [item["fingerprint"] for item in known.items()] == ["7", "6", "5", "3"]
+
+
+def test_no_more_than_so_much_text_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "HEAVIEST", 30)
+    known = Alerts()
+    known.take([alert(n, labels={"a": "x" * 9}) for n in range(5)])
+    assert [item["fingerprint"] for item in known.items()] == ["4", "3", "2"]
+    known.take([alert(6, annotations={"a": "x" * 50})])
+    assert known.items() == []
