@@ -18,6 +18,7 @@ from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
 from exporter.ledger import InUse, Ledger, Unusable
 from exporter.live.feeds import Feeds
+from exporter.live.grafana import Grafana
 from exporter.live.hub import Hub
 from exporter.sources.contracts import Contracts
 from exporter.sources.rpc import Rpc
@@ -77,11 +78,13 @@ async def run(settings: Settings, options: Options) -> None:
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, board, ledger, workers, site)
             feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
+            pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             await crew.take_over(settings)
             gc.freeze()
             await _until_stopped(signals, crew, options)
             await crew.leave()
             feeding.cancel()
+            pushing.cancel()
     logger.info("stopped")
 
 

@@ -16,6 +16,16 @@ LATENCY = histogram(
     "From when the exporter learned something until it was written to every client that keeps up.",
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0),
 )
+PUSH_UP = gauge("arb_live_grafana_up", "1 if Grafana takes what is pushed to it.")
+PUSHED = counter("arb_live_grafana_messages_total", "Messages pushed to Grafana.", "transport", "outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What was pushed to Grafana: whether that works now, and messages by transport and outcome."""
+
+    up: bool
+    messages: Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,7 @@ class Snapshot:
     messages: Mapping[str, int]
     disconnects: Mapping[str, int]
     latency: Distribution
+    push: Push | None = None
 
 
 def render(snapshot: Snapshot) -> Iterator[Family]:
@@ -34,6 +45,9 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield MESSAGES.each(((topic,), count) for topic, count in snapshot.messages.items())
     yield DISCONNECTS.each(((reason,), count) for reason, count in snapshot.disconnects.items())
     yield LATENCY.distributions([((), snapshot.latency)])
+    if snapshot.push is not None:
+        yield PUSH_UP(snapshot.push.up)
+        yield PUSHED.each(snapshot.push.messages.items())
 
 
 def _open(sources: Sources) -> Poll:
@@ -45,7 +59,7 @@ def _open(sources: Sources) -> Poll:
 
 COLLECTOR = Collector(
     name="live",
-    metrics=(CLIENTS, MESSAGES, DISCONNECTS, LATENCY),
+    metrics=(CLIENTS, MESSAGES, DISCONNECTS, LATENCY, PUSH_UP, PUSHED),
     open=_open,
     render=render,
     timeout=5.0,

@@ -30,8 +30,9 @@ class Figures:
 
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(topics.NAMES, 0))
     disconnects: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Left})
+    push: live.Push | None = None
     latency: Distribution = field(default_factory=lambda: Distribution(live.LATENCY.buckets))
 
     def snapshot(self, clients: int) -> live.Snapshot:
         """A copy that later counting leaves alone."""
-        return live.Snapshot(clients, dict(self.messages), dict(self.disconnects), self.latency.copy())
+        return live.Snapshot(clients, dict(self.messages), dict(self.disconnects), self.latency.copy(), self.push)

@@ -12,6 +12,7 @@ from aiohttp import web
 from exporter import __version__, history
 from exporter.history import NEWEST, Slice, Wanted
 from exporter.live import rows, shapes
+from exporter.live.provenance import provenance
 from exporter.live.shapes import Item
 from exporter.web import parameters, schemas
 from exporter.web.answers import JSON, answer, answer_encoded, encode, page, unavailable
@@ -43,6 +44,7 @@ async def status(request: web.Request) -> web.Response:
         "live_clients": len(site.hub.sessions),
         "collectors": {name: _collector(site, name) for name in states},
         "not_configured": {name: words for name, words in site.unset.items() if words},
+        "provenance": provenance(site.board),
     }
     return answer(request, body)
 

@@ -46,6 +46,7 @@ ELSEWHERE: Final = (
         {200: {JSON: schemas.reference("Readiness")}, 503: {JSON: schemas.reference("Readiness")}},
     ),
     Operation("GET", "/", "read", "The landing page.", {200: _HTML}),
+    Operation("GET", "/live", "live", "The live page.", {200: _HTML}),
     Operation(
         "GET", "/ws", "live", "The live feed, a WebSocket of the subprotocol `arb.live.v1`.",
         {101: _NO_PAGE}, parameters=(_TICKET,), errors=(426, 429, 503),

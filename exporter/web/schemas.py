@@ -172,6 +172,7 @@ ALL: Final[dict[str, Schema]] = {
         "live_clients": COUNT,
         "collectors": _named(_COLLECTOR),
         "not_configured": _named(TEXT),
+        "provenance": _named({"type": "string", "enum": ["real", "simulated", "unverified"]}),
     }),
     "Readiness": _object({
         "ready": FLAG,

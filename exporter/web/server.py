@@ -195,6 +195,7 @@ def _http_problem(error: web.HTTPException) -> web.Response:
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)
+    policy = response.headers.get("Content-Security-Policy", landing.POLICY)  # a page may need another
+    response.headers.update(SECURITY | {"Content-Security-Policy": policy})
     response.headers.update(request.app[SITE].headers)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

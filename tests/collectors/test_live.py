@@ -45,3 +45,15 @@ def test_latency_is_a_histogram_from_a_tenth_of_a_millisecond_to_a_second() -> N
     assert page[f'{name}_bucket{{le="+Inf"}}'] == 4
     assert page[f"{name}_sum"] == 5.02009
     assert len([key for key in page if "_bucket" in key]) <= 12
+
+
+def test_what_is_pushed_to_grafana_is_told_once_it_is_configured() -> None:
+    figures = Figures()
+    assert not [name for name in shown(live.COLLECTOR, figures.snapshot(0)) if "grafana" in name]
+    figures.push = live.Push(up=False, messages={("post", "success"): 3, ("post", "failed"): 0})
+    page = shown(live.COLLECTOR, figures.snapshot(0))
+    assert {name: value for name, value in page.items() if "grafana" in name} == {
+        "arb_live_grafana_up": 0,
+        'arb_live_grafana_messages_total{transport="post",outcome="success"}': 3,
+        'arb_live_grafana_messages_total{transport="post",outcome="failed"}': 0,
+    }

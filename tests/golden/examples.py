@@ -58,6 +58,7 @@ def feed() -> live.Snapshot:
     figures.disconnects |= {"client": 3, "slow": 1}
     for seconds in (0.0002, 0.0004, 0.02):
         figures.latency.observe(seconds)
+    figures.push = live.Push(up=True, messages={("websocket", "success"): 40, ("websocket", "failed"): 1})
     return figures.snapshot(clients=2)
 
 
