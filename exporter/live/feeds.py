@@ -12,7 +12,7 @@ from exporter import history, log
 from exporter.board import Board
 from exporter.history import News, Place
 from exporter.ledger import Ledger
-from exporter.live import rows, shapes
+from exporter.live import chain_shapes, rows, shapes
 from exporter.live.shapes import Item, Items
 
 SWEEP: Final = 1.0
@@ -23,9 +23,9 @@ RETRY: Final = 1.0
 _LOUD: Final = ("error", "critical")
 
 TOPICS: Final[Mapping[str, Callable[[Board], Items]]] = {
-    "prices": shapes.prices,
-    "portfolio": shapes.portfolio,
-    "gas": shapes.gas,
+    "prices": chain_shapes.prices,
+    "portfolio": chain_shapes.portfolio,
+    "gas": chain_shapes.gas,
     "system": shapes.system,
     "storage": shapes.storage,
     "memory_bank": shapes.memory_bank,

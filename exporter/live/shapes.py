@@ -1,162 +1,16 @@
-"""What the collectors' snapshots look like as JSON: the one place that reads them for the live topics and the API."""
+"""What is known of the machine, the stores and the memory bank as JSON, as the live topics and the API show it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from decimal import Context, Decimal
+from collections.abc import Mapping
 from typing import Any, Final
 
 from exporter.board import Board, State
-from exporter.collectors.prices import spreads
-from exporter.config import Chain
-from exporter.live.amounts import text
 
 type Item = dict[str, Any]
 """An object of JSON; amounts are decimal strings, times epoch seconds, and what is unknown is null."""
 type Items = dict[tuple[str, ...], Item]
 """The items of a topic by the topic's key."""
-
-# --- the chain -----------------------------------------------------------------------------------------------------
-
-
-def prices(board: Board) -> Items:
-    """Pools that have a price, by pair, venue and pool."""
-    snapshot = board.current("prices")
-    if snapshot is None:
-        return {}
-    read = board.states["prices"].last_success
-    priced = [state for state in snapshot.states if state.price is not None]
-    return {(s.venue.pair, s.venue.dex, s.venue.label): _price(s, read) for s in priced}
-
-
-def _price(state: Any, read: float | None) -> Item:
-    return {
-        "pair": state.venue.pair,
-        "dex": state.venue.dex,
-        "pool": state.venue.label,
-        "address": state.venue.facts.address,
-        "price": text(state.price),
-        "liquidity": _liquidity(state),
-        "block": getattr(state, "block", None),
-        "ts": getattr(state, "learned", read),
-    }
-
-
-def _liquidity(state: Any) -> str | None:
-    """Liquidity as pools of concentrated liquidity count it, in raw units: for one with reserves √(x·y)."""
-    if (active := getattr(state, "liquidity", None)) is not None:
-        return str(active)
-    reserves = getattr(state, "reserves", None)
-    return None if reserves is None else str(math.isqrt(reserves.amount0 * reserves.amount1))
-
-
-def price_spreads(board: Board) -> list[Item]:
-    """The spread of each pair with a price at two venues or more."""
-    snapshot = board.current("prices")
-    found = {} if snapshot is None else spreads(snapshot.states)
-    return [{"pair": pair, "spread_ratio": spread} for pair, spread in found.items()]
-
-
-def pools(board: Board, chain: Chain | None) -> list[Item]:
-    """The configured pools in the order of the settings, with what is known of each."""
-    snapshot = board.current("prices")
-    states = {} if snapshot is None else {state.venue.facts.address: state for state in snapshot.states}
-    return [
-        _pool(pool.dex, pool.kind, pool.address, states.get(pool.address)) for pool in (chain.pools if chain else ())
-    ]
-
-
-def _pool(dex: str, kind: str, address: str, state: Any) -> Item:
-    item: Item = {"dex": dex, "kind": kind, "address": address, "up": state is not None}
-    if state is None:
-        return item
-    facts = state.venue.facts
-    tokens = [{"symbol": t.symbol, "address": t.address, "decimals": t.decimals} for t in (facts.token0, facts.token1)]
-    return item | {
-        "pair": state.venue.pair,
-        "pool": state.venue.label,
-        "fee_ratio": facts.fee / 1e6,
-        "tokens": tokens,
-        "reserves": _reserves(state),
-        "liquidity": _liquidity(state),
-        "price": text(state.price),
-        "changes": state.changes,
-    }
-
-
-def _reserves(state: Any) -> list[str | None] | None:
-    reserves, facts = getattr(state, "reserves", None), state.venue.facts
-    if reserves is None:
-        return None
-    amounts = (reserves.amount0, facts.token0), (reserves.amount1, facts.token1)
-    return [text(Decimal(amount).scaleb(-token.decimals, Context(prec=200))) for amount, token in amounts]
-
-
-def gas(board: Board) -> Items:
-    """The fees, and the head of the chain; one item."""
-    fees, head = board.current("gas"), board.current("chain")
-    if fees is None:
-        return {}
-    return {
-        (): {
-            "base_fee_wei": text(fees.base_fee_wei),
-            "next_base_fee_wei": text(fees.next_base_fee_wei),
-            "block_used_ratio": fees.block_used_ratio,
-            "priority_fee_wei": {str(p): text(fee) for p, fee in fees.priority_fee_wei.items()},
-            "l1_base_fee_wei": text(fees.l1_base_fee_wei),
-            "l1_blob_base_fee_wei": text(fees.l1_blob_base_fee_wei),
-            "head_block": getattr(head, "head_block", None),
-            "finalized_block": getattr(head, "finalized_block", None),
-        }
-    }
-
-
-ETHER: Final = "ETH"
-
-
-def portfolio(board: Board) -> Items:
-    """What is in the wallets, by wallet and token; ether's item tells of the wallet's transactions too."""
-    snapshot = board.current("wallet")
-    return {} if snapshot is None else {key: item for wallet in snapshot.wallets for key, item in _holdings(wallet)}
-
-
-def _holdings(wallet: Any) -> Iterator[tuple[tuple[str, ...], Item]]:
-    if wallet.balance_ether is not None:
-        yield (
-            (wallet.name, ETHER),
-            {
-                "wallet": wallet.name,
-                "token": ETHER,
-                "balance": text(wallet.balance_ether),
-                "nonce": wallet.nonce,
-                "pending_transactions": wallet.pending_transactions,
-            },
-        )
-    for symbol, amount in wallet.tokens:
-        yield (wallet.name, symbol), {"wallet": wallet.name, "token": symbol, "balance": text(amount)}
-
-
-def wallets(board: Board, chain: Chain | None) -> list[Item]:
-    """The configured wallets in the order of the settings, with what is known of each."""
-    snapshot = board.current("wallet")
-    states = {} if snapshot is None else {state.name: state for state in snapshot.wallets}
-    return [_wallet(named.name, named.address, states.get(named.name)) for named in (chain.wallets if chain else ())]
-
-
-def _wallet(name: str, address: str, state: Any) -> Item:
-    item: Item = {"wallet": name, "address": address}
-    if state is None:
-        return item
-    return item | {
-        "balance_eth": text(state.balance_ether),
-        "nonce": state.nonce,
-        "pending_transactions": state.pending_transactions,
-        "tokens": {symbol: text(amount) for symbol, amount in state.tokens},
-    }
-
-
-# --- the machine and what is on it ---------------------------------------------------------------------------------
 
 
 def system(board: Board) -> Items:

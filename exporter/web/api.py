@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exporter import __version__, history
 from exporter.history import NEWEST, Slice, Wanted
-from exporter.live import rows, shapes
+from exporter.live import chain_shapes, rows, shapes
 from exporter.live.provenance import provenance
 from exporter.live.shapes import Item
 from exporter.web import parameters, schemas
@@ -63,25 +63,27 @@ def _collector(site: Site, name: str) -> dict[str, Any]:
 async def prices(request: web.Request) -> web.Response:
     """Pools with a price, and the spread of each pair."""
     asked, board = parameters.read(request, PAGED), request.app[SITE].board
-    return page(request, "prices", list(shapes.prices(board).values()), asked, spreads=shapes.price_spreads(board))
+    return page(
+        request, "prices", list(chain_shapes.prices(board).values()), asked, spreads=chain_shapes.price_spreads(board)
+    )
 
 
 async def pools(request: web.Request) -> web.Response:
     """The configured pools."""
     asked, site = parameters.read(request, PAGED), request.app[SITE]
-    return page(request, "pools", shapes.pools(site.board, site.settings.chain), asked)
+    return page(request, "pools", chain_shapes.pools(site.board, site.settings.chain), asked)
 
 
 async def wallets(request: web.Request) -> web.Response:
     """The configured wallets."""
     asked, site = parameters.read(request, PAGED), request.app[SITE]
-    return page(request, "wallets", shapes.wallets(site.board, site.settings.chain), asked)
+    return page(request, "wallets", chain_shapes.wallets(site.board, site.settings.chain), asked)
 
 
 async def gas(request: web.Request) -> web.Response:
     """What gas costs; null until that is known."""
     parameters.read(request, ())
-    return answer(request, {"gas": shapes.gas(request.app[SITE].board).get(())})
+    return answer(request, {"gas": chain_shapes.gas(request.app[SITE].board).get(())})
 
 
 async def storage(request: web.Request) -> web.Response:

@@ -60,7 +60,14 @@ _PRICE: Final = _object({
     "block": _null(COUNT),
     "ts": _null(TIME | {"description": "When the exporter learned it, in epoch seconds."}),
 })  # fmt: skip
-_SPREAD: Final = _object({"pair": TEXT, "spread_ratio": RATIO})
+_SPREAD: Final = _object({
+    "pair": TEXT,
+    "spread_ratio": RATIO,
+    "net_spread_ratio": _null(NUMBER | {"description": "Net of both pools' fees."}),
+    "profit_eth": _null(AMOUNT | {"description": "What the best trade leaves before gas."}),
+    "profitable": _null(FLAG | {"description": "Whether that is more than the gas of an arbitrage."}),
+    "since": _null(TIME | {"description": "Since when the net spread has been above zero."}),
+})  # fmt: skip
 _TRADE: Final = _object({
     "id": COUNT | {"description": "Grows in the order in which trades became known."},
     "source": {"type": "string", "enum": ["memory_bank", "recent", "events", "chain"]},
@@ -94,7 +101,9 @@ _GAS: Final = _object({
     "l1_base_fee_wei": _null(AMOUNT),
     "l1_blob_base_fee_wei": _null(AMOUNT),
     "head_block": _null(COUNT),
+    "head_timestamp_seconds": _null(COUNT),
     "finalized_block": _null(COUNT),
+    "block_interval_seconds": _null(RATIO),
 })  # fmt: skip
 _TOKEN: Final = _object({"symbol": TEXT, "address": ADDRESS, "decimals": COUNT})
 _POOL: Final = _object(
@@ -106,7 +115,11 @@ _POOL: Final = _object(
     reserves=_null(_list(AMOUNT)),
     liquidity=_null(AMOUNT),
     price=_null(AMOUNT),
+    block=_null(COUNT),
+    learned=_null(TIME),
+    changed=_null(TIME),
     changes=COUNT,
+    preconfirmed=FLAG,
 )
 _WALLET: Final = _object(
     {"wallet": TEXT, "address": ADDRESS},

@@ -14,7 +14,7 @@ from exporter import history
 from exporter.books import Writer
 from exporter.config import Bot, Settings
 from exporter.ledger import Ledger
-from exporter.live import shapes
+from exporter.live import chain_shapes, shapes
 from exporter.sources.memory_bank import Batch
 from exporter.web import api
 from exporter.web.access import Access
@@ -82,6 +82,7 @@ async def test_the_status_of_everything(served: Server) -> None:
         "ledger_degraded": False,
         "live_clients": 0,
         "not_configured": {"logs": "bot.logs: the bot's logs"},
+        "provenance": {"memory_bank": "unverified", "recent": "unverified"},
     }
     assert set(collectors) == set(EXAMPLES)
     assert collectors["rpc"] == {
@@ -94,12 +95,12 @@ async def test_the_status_of_everything(served: Server) -> None:
 async def test_what_is_on_the_board(served: Server) -> None:
     board = served.site.board
     assert await get(served, "prices") == {
-        "prices": list(shapes.prices(board).values()), "next": None,
-        "spreads": [{"pair": "WETH/USDC", "spread_ratio": 0.01}],
+        "prices": list(chain_shapes.prices(board).values()), "next": None,
+        "spreads": chain_shapes.price_spreads(board),
     }  # fmt: skip
-    assert await get(served, "gas") == {"gas": shapes.gas(board)[()]}
-    assert await get(served, "pools") == {"pools": shapes.pools(board, CHAIN), "next": None}
-    assert await get(served, "wallets") == {"wallets": shapes.wallets(board, CHAIN), "next": None}
+    assert await get(served, "gas") == {"gas": chain_shapes.gas(board)[()]}
+    assert await get(served, "pools") == {"pools": chain_shapes.pools(board, CHAIN), "next": None}
+    assert await get(served, "wallets") == {"wallets": chain_shapes.wallets(board, CHAIN), "next": None}
     assert await get(served, "storage") == {
         "stores": list(shapes.storage(board).values()), "next": None,
         "memory_bank": list(shapes.memory_bank(board).values()),
