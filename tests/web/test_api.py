@@ -15,6 +15,7 @@ from exporter.books import Writer
 from exporter.config import Bot, Settings
 from exporter.ledger import Ledger
 from exporter.live import chain_shapes, shapes
+from exporter.live.provenance import provenance
 from exporter.sources.memory_bank import Batch
 from exporter.web import api
 from exporter.web.access import Access
@@ -82,7 +83,7 @@ async def test_the_status_of_everything(served: Server) -> None:
         "ledger_degraded": False,
         "live_clients": 0,
         "not_configured": {"logs": "bot.logs: the bot's logs"},
-        "provenance": {"memory_bank": "unverified", "recent": "unverified"},
+        "provenance": provenance(served.site.board),
     }
     assert set(collectors) == set(EXAMPLES)
     assert collectors["rpc"] == {
