@@ -39,6 +39,7 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 
 dashboards: ready  ## write grafana/dashboards/*.json anew
 	@$(PY) -m tools.dashboards
+	@$(PY) -m tools.live_dashboard
 
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -27,6 +27,7 @@ type Transport = Literal["websocket", "post"]
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "post")
 OUTCOMES: Final = ("success", "failed")
+GWEI: Final = 1e9
 RESTING: Final = 5.0
 """Seconds that one message may take, so that a Grafana that does not read is found out."""
 
@@ -77,31 +78,34 @@ class Latest:
     def points(self) -> list[Point]:
         """All of it; each measurement always has the same fields, for a panel starts anew when they change."""
         gas = [] if self._gas is None else [_gas(self._gas)]
-        return [*map(_price, self._prices.values()), *self._spreads(), *gas]
-
-    def _spreads(self) -> list[Point]:
-        """Highest price over lowest across pools, less one."""
-        found: dict[str, list[float]] = {}
+        across: dict[str, list[float]] = {}
         for item in self._prices.values():
-            found.setdefault(item["pair"], []).append(float(item["price"]))
-        return [
-            Point("spread", {"pair": pair}, {"ratio": max(prices) / min(prices) - 1})
-            for pair, prices in found.items()
-            if len(prices) > 1 and min(prices) > 0
-        ]
+            across.setdefault(item["pair"], []).append(float(item["price"]))
+        middles = {pair: (min(prices) + max(prices)) / 2 for pair, prices in across.items()}
+        prices = [_price(item, middles[item["pair"]]) for item in self._prices.values()]
+        return [*prices, *_spreads(across), *gas]
 
 
-def _price(item: Item) -> Point:
+def _spreads(across: dict[str, list[float]]) -> Iterator[Point]:
+    """Highest price over lowest of each pair with two pools or more, less one."""
+    for pair, prices in across.items():
+        if len(prices) > 1 and min(prices) > 0:
+            yield Point("spread", {"pair": pair}, {"ratio": max(prices) / min(prices) - 1})
+
+
+def _price(item: Item, middle: float) -> Point:
+    """A price, and how far it is from the middle of its pair's prices, so that all pairs fit on one axis."""
     tags = {name: item[name] for name in ("pair", "dex", "pool")}
-    fields = {"price": float(item["price"])}
+    price = float(item["price"])
+    fields = {"price": price, "from_middle_ratio": price / middle - 1 if middle > 0 else 0.0}
     if item.get("liquidity") is not None:
         fields["liquidity"] = float(item["liquidity"])
     return Point("price", tags, fields)
 
 
 def _gas(item: Item) -> Point:
-    names = ("base_fee_wei", "next_base_fee_wei", "block_used_ratio")
-    return Point("gas", {}, {name: float(item[name]) for name in names if item.get(name) is not None})
+    fees = {f"{name}_gwei": float(item[f"{name}_wei"]) / GWEI for name in ("base_fee", "next_base_fee")}
+    return Point("gas", {}, fees | {"block_used_ratio": float(item["block_used_ratio"])})
 
 
 class Grafana:

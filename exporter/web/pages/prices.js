@@ -23,14 +23,16 @@ export function drawPrices(items, time) {
   const body = document.querySelector("#prices .scroll tbody");
   const sorted = [...items].sort(byName);
   follow(body, sorted, (item) => `${item.pair} ${item.dex} ${item.pool}`, () => {
-    const made = row("pair", "pool", "n price", "n soft", "n soft wide", "n soft");
+    const made = row("pair", "pool wide", "n price", "n soft wide", "n soft wide", "n soft");
+    made.children[0].append(element("span", "main"), element("span", "sub narrow"));
     made.children[1].append(element("span", "main"), element("span", "sub"));
     made.children[2].append(element("span", "arrow"), element("span", "figure"));
     made.children[2].firstElementChild.setAttribute("aria-hidden", "true");
     return made;
   }, (made, item) => {
     const [pair, pool, value, liquidity, block, changed] = made.children;
-    say(pair, item.pair);
+    say(pair.firstElementChild, item.pair);
+    say(pair.lastElementChild, item.pool);
     say(pool.firstElementChild, item.pool, item.address ?? "");
     say(pool.lastElementChild, item.dex);
     const move = moves.get(`${item.pair} ${item.dex} ${item.pool}`);
