@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test ready lint types unit golden dashboards bench clean
+.PHONY: help demo test ready lint types unit golden dashboards assets bench clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -39,10 +39,14 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 
 dashboards: ready  ## write grafana/dashboards/*.json anew
 	@$(PY) -m tools.dashboards
+	@$(PY) -m tools.live_dashboard
+
+assets:  ## fetch the live page's chart library (part of demo and test)
+	@tools/setup.sh assets
 
 bench: ready  ## the figures that the documents quote (not those of a running demo)
 	@$(PY) -m benchmarks.exposition
 	@$(PY) -m benchmarks.first_read
 
 clean:  ## remove what was set up and generated
-	rm -rf .venv demo/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build dist *.egg-info
+	rm -rf .venv demo/node_modules tools/assets/node_modules exporter/web/pages/vendor .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build dist *.egg-info

@@ -114,7 +114,6 @@ def _run(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace, settings: config.Settings, web_config: WebConfig) -> int:
     from exporter import app
-    from exporter.web import access
 
     _keep_the_heap_small()
     (host, port), _ = _listen_address(options.address)
@@ -122,8 +121,8 @@ def _serve(options: argparse.Namespace, settings: config.Settings, web_config: W
         host=host,
         port=port,
         web_config=web_config,
-        loopback_only=not web_config.basic_auth_users and access.is_loopback(host),
         reload=lambda: config.load(options.config_file, os.environ),
+        reload_web=lambda: _web(options),
     )
     try:
         asyncio.run(app.run(settings, chosen))

@@ -7,26 +7,30 @@ import errno
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Final
-
-from aiohttp import web
 
 from exporter import __version__, collectors, log
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
 from exporter.ledger import InUse, Ledger, Unusable
+from exporter.live.feeds import Feeds
+from exporter.live.grafana import Grafana
+from exporter.live.hub import Hub
 from exporter.sources.contracts import Contracts
 from exporter.sources.costs import Costs
 from exporter.sources.genesis import Genesis
 from exporter.sources.heads import Heads
 from exporter.sources.rpc import Rpc
+from exporter.web import access
 from exporter.web.access import Access, WebConfig
-from exporter.web.server import Runner, Site, application
+from exporter.web.server import Runner, application, open_door
+from exporter.web.site import Site
 from exporter.worker import Busy, Workers
+from exporter.yaml12 import Problem
 
 PROGRESS_EVERY: Final = 2.0
 RELOAD_TIMEOUT: Final = 2.0
@@ -43,8 +47,12 @@ class Options:
     host: str
     port: int
     web_config: WebConfig
-    loopback_only: bool
     reload: Callable[[], Loaded]
+    reload_web: Callable[[], tuple[WebConfig | None, list[Problem]]]
+
+    def loopback_only(self, users: Mapping[str, str]) -> bool:
+        """Whether the Host header must name this machine: that is all that keeps strangers' pages out."""
+        return not users and access.is_loopback(self.host)
 
 
 class Unstartable(log.Plain):
@@ -65,33 +73,41 @@ async def run(settings: Settings, options: Options) -> None:
         board = Board(settings.limits.series)
         workers = Workers()
         stack.callback(workers.close)
-        site = Site(
-            board, _access(settings, options), options.loopback_only, options.web_config.http_server_config.headers
-        )
+        site = _site(settings, options, board)
+        site.keep(ledger)
         signals = _listen(stack)
         await _serve(stack, site, options)
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, board, ledger, workers, site)
+            feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
+            pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             await crew.take_over(settings)
             gc.collect()
             gc.freeze()
             await _until_stopped(signals, crew, options)
             await crew.leave()
+            feeding.cancel()
+            pushing.cancel()
     logger.info("stopped")
 
 
-def _access(settings: Settings, options: Options) -> Access:
-    return Access(options.web_config.basic_auth_users, settings.access)
+def _site(settings: Settings, options: Options, board: Board) -> Site:
+    web_config = options.web_config
+    users = web_config.basic_auth_users
+    loopback_only = options.loopback_only(users)
+    headers = web_config.http_server_config.headers
+    return Site(board, Access(users, settings.access), loopback_only, headers, hub=Hub(), settings=settings)
 
 
 async def _serve(stack: AsyncExitStack, site: Site, options: Options) -> None:
     runner = Runner(application(site), access_log=None, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
+    stack.push_async_callback(site.hub.close)
     tls = options.web_config.tls_server_config
     try:
-        await web.TCPSite(runner, options.host, options.port, ssl_context=tls.context() if tls else None).start()
+        await open_door(runner, options.host, options.port, tls.context() if tls else None)
     except OSError as error:
         reason = "is taken by another program" if error.errno == errno.EADDRINUSE else "cannot be listened on"
         raise Unstartable(f"--web.listen-address: {options.host}:{options.port} {reason}") from None
@@ -115,16 +131,19 @@ async def _until_stopped(signals: asyncio.Queue[signal.Signals], crew: Crew, opt
 async def _reload(crew: Crew, options: Options) -> None:
     try:
         async with asyncio.timeout(RELOAD_TIMEOUT):
-            loaded = await crew.workers("settings").run(options.reload)
+            loaded, (web_config, problems) = await crew.workers("settings").run(
+                lambda: (options.reload(), options.reload_web())
+            )
     except (TimeoutError, Busy) as error:
         logger.warning("settings cannot be read, the old ones stay", error=log.describe(error))
         return
-    if loaded.settings is None:
-        for problem in loaded.problems:
+    if loaded.settings is None or web_config is None:
+        for problem in (*loaded.problems, *problems):
             logger.warning("settings refused, the old ones stay", key=problem.path, problem=problem.message)
         return
     wanted = _restart_only(crew.settings, loaded.settings)
     if wanted is not None:
+        crew.admit(web_config, options)
         await crew.take_over(wanted)
         logger.info("settings read anew")
 
@@ -164,11 +183,24 @@ class Crew:
         if old is None or old.chain != settings.chain:
             await self._connect(settings)
         self.settings = settings
-        self._site.access.roles = settings.access
+        self._open_doors(settings)
         sources = self._sources()
         for collector in collectors.ALL:
             if collector.name in changed or old is None:
                 self._start(collector, sources)
+
+    def admit(self, web_config: WebConfig, options: Options) -> None:
+        """Let these users in from now on; `take_over` ends what others have begun."""
+        if web_config.tls_server_config != options.web_config.tls_server_config:
+            logger.warning("a changed setting takes effect after a restart", key="tls_server_config")
+        self._site.access.users = web_config.basic_auth_users
+        self._site.loopback_only = options.loopback_only(web_config.basic_auth_users)
+        self._site.headers = web_config.http_server_config.headers
+
+    def _open_doors(self, settings: Settings) -> None:
+        site = self._site
+        site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
+        site.hub.review()
 
     async def leave(self) -> None:
         """End all collectors and connections."""
@@ -201,7 +233,7 @@ class Crew:
     def _sources(self) -> Sources:
         return Sources(
             self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
-            costs=self._costs, heads=self._heads,
+            self._site.hub.snapshot, costs=self._costs, heads=self._heads,
         )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:

@@ -97,6 +97,22 @@ class Board:
         self._monotonic = monotonic
         self._own: tuple[_Pieces, bool] = NOTHING, False
         self._pages: dict[Format, tuple[list[_Pieces], Page]] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call back with a collector's name after each of its reads, in the same turn of the loop; never raises."""
+        self._listeners.append(callback)
+
+    def _tell(self, name: str) -> None:
+        for callback in self._listeners:
+            callback(name)
+
+    def current(self, name: str) -> Any:
+        """A collector's newest snapshot while it is young enough to be shown; else None."""
+        state = self.states.get(name)
+        if state is None or state.last_success is None or self._monotonic() - state.taken > state.max_age:
+            return None
+        return state.snapshot
 
     def declare(self, name: str, max_age: float) -> None:
         """Make a collector known: its `success` is 0 until it has read once."""
@@ -108,6 +124,7 @@ class Board:
         self.states.pop(name, None)
         self.progress.pop(name, None)
         self._own = NOTHING, False
+        self._tell(name)
 
     def publish(self, collector: Collector, snapshot: Any, duration: float) -> None:
         """Put all of a snapshot up, or none of it; one that is shown already is only made young again.
@@ -125,6 +142,7 @@ class Board:
         state.success, state.error, state.duration = True, "", duration
         state.last_success, state.taken = self._clock(), self._monotonic()
         self._own = NOTHING, False
+        self._tell(collector.name)
 
     def _show(self, collector: Collector, state: State, snapshot: Any) -> None:
         gated = gate(collector.render(snapshot), collector.metrics)
@@ -145,6 +163,7 @@ class Board:
             logger.debug("collector still fails", collector=name, error=words)
         state.success, state.error, state.duration = False, words, duration
         self._own = NOTHING, False
+        self._tell(name)
 
     def page(self, form: Format, names: Collection[str] = ()) -> Page:
         """The exposition of all, or of the families that have samples with these names; made once per change."""

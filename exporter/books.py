@@ -129,10 +129,11 @@ class Writer:
 
     def _opportunity(self, opportunity: Opportunity) -> None:
         added = self._db.execute(
-            "INSERT INTO opportunity VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+            "INSERT INTO opportunity (bot, source, id, digest, pair, dex_buy, dex_sell, expected_wei, seen)"
+            " VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (
                 self._bot, self._source, opportunity.id, opportunity.digest, opportunity.pair,
-                opportunity.dex_buy, opportunity.dex_sell, _text(opportunity.expected_wei),
+                opportunity.dex_buy, opportunity.dex_sell, _text(opportunity.expected_wei), self._now,
             ),
         ).rowcount  # fmt: skip
         if added:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.metrics import Family, Metric
 
 if TYPE_CHECKING:
+    from exporter.collectors import live
     from exporter.config import Settings
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
@@ -58,6 +59,7 @@ class Sources:
     contracts: Contracts | None
     worker: Callable[[str], Worker]
     progress: Callable[[str], Progress]
+    live: Callable[[], live.Snapshot]
     costs: Costs
     heads: Heads | None
 

@@ -173,6 +173,12 @@ class Live:
     """The live feed."""
 
     max_clients: int = setting(s.integer(1, 100_000), "connections at the same time", default=100)
+    max_clients_per_address: int | None = setting(
+        s.integer(1, 100_000), "connections from one address; by default as many as there may be", default=None
+    )
+    handshakes_per_second: int | None = setting(
+        s.integer(1, 100_000), "from one address, twice as many at once; by default max_clients", default=None
+    )
     allowed_origins: tuple[str, ...] = setting(
         s.listing(s.origin, "", most=50), "other origins that may connect", default=()
     )

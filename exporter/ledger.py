@@ -85,7 +85,19 @@ CREATE INDEX claim_status ON claim (bot, source, status);
 CREATE INDEX claim_due ON claim (bot, due);
 CREATE INDEX trade_hash ON trade (bot, tx_hash) WHERE tx_hash IS NOT NULL;
 """
-VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS)
+# Trades by their time; opportunities in the order in which they became known, and since when (epoch seconds).
+ORDER: Final = """
+CREATE INDEX trade_time ON trade (bot, ifnull(time, 0), id);
+ALTER TABLE opportunity RENAME TO opportunity_before;
+CREATE TABLE opportunity (seq INTEGER PRIMARY KEY, bot TEXT NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL,
+  digest BLOB NOT NULL, pair TEXT NOT NULL, dex_buy TEXT NOT NULL, dex_sell TEXT NOT NULL, expected_wei TEXT,
+  seen REAL);
+INSERT INTO opportunity (bot, source, id, digest, pair, dex_buy, dex_sell, expected_wei)
+  SELECT * FROM opportunity_before;
+DROP TABLE opportunity_before;
+CREATE UNIQUE INDEX opportunity_key ON opportunity (bot, source, id);
+"""
+VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER)
 """What each version of the ledger adds to the one before it."""
 
 logger = log.get("ledger")

@@ -35,13 +35,26 @@ class Bad(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A value that is never shown: it prints as `<secret>`."""
+    """A value that is never shown: it prints as `<secret>`; `_file` is where it came from, if it was a file."""
 
     _value: str
+    _file: Path | None = None
 
     def reveal(self) -> str:
         """The value itself, for the one place that needs it."""
         return self._value
+
+    def renewed(self) -> Secret:
+        """The secret as its file has it now.
+
+        Raises:
+            OSError, UnicodeDecodeError: the file cannot be read.
+        """
+        if self._file is None:
+            return self
+        content = read_small(self._file).decode().strip("\r\n")
+        scrub.learn([content] if content else [])
+        return Secret(content, self._file)
 
     def __repr__(self) -> str:
         return "<secret>"
@@ -293,15 +306,14 @@ def plain_url(*schemes: str) -> Parse:
 def secret_file(reader: Reader, tree: Tree, where: str) -> Secret:
     """The content of a file, without the line end, as a secret."""
     try:
-        content = read_small(path(reader, tree, where)).decode().strip("\r\n")
+        secret = Secret("", path(reader, tree, where)).renewed()
     except OSError as error:
         raise Bad(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Bad("must hold UTF-8 text") from None
-    if not content:
+    if not secret.reveal():
         raise Bad("is an empty file")
-    scrub.learn([content])
-    return Secret(content)
+    return secret
 
 
 def read_small(file: Path) -> bytes:

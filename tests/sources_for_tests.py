@@ -17,7 +17,7 @@ from exporter.worker import Workers
 
 @asynccontextmanager
 async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
-    """Sources over the settings' own state directory; `parts`: `rpc`, `contracts`, `costs`, `heads`, `progress`."""
+    """Sources over the settings' own state directory; `parts`: `rpc`, `contracts`, `costs`, `heads`, `live`, `progress`."""
     workers = Workers()
     progress: dict[str, list[tuple[int, int]]] = parts.pop("progress", {})
 
@@ -28,7 +28,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
         try:
             costs = parts.get("costs") or Costs()
             yield Sources(
-                settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell,
+                settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell, parts.get("live"),
                 costs=costs, heads=parts.get("heads"),
             )  # fmt: skip
         finally:

@@ -69,7 +69,7 @@ class Started:
     def __init__(self, settings: Settings, **changes: Any) -> None:
         self.settings, self.loaded = settings, Loaded(settings)
         self.port = free_port()
-        made = Options("127.0.0.1", self.port, WebConfig(), True, lambda: self.loaded)
+        made = Options("127.0.0.1", self.port, WebConfig(), lambda: self.loaded, lambda: (self.options.web_config, []))
         self.options = replace(made, **changes)
 
     async def page(self, path: str = "/metrics") -> str:

@@ -482,3 +482,37 @@ async def test_pauses_of_a_stream_are_not_part_of_its_reads(board: Board) -> Non
     task.cancel()
     await asyncio.wait([task])
     assert 0 < board.states["x"].duration < 0.3
+
+
+def test_listeners_hear_of_every_read_after_it_is_shown(board: Board, clock: Clock) -> None:
+    heard: list[tuple[str, object, bool | None]] = []
+
+    def listener(name: str) -> None:
+        state = board.states.get(name)
+        heard.append((name, board.current(name), None if state is None else state.success))
+
+    board.listen(listener)
+    board.declare("x", 10.0)
+    snapshot = {"a": 1.0}
+    board.publish(collector(), snapshot, 0.1)
+    board.publish(collector(), snapshot, 0.1)
+    board.fail("x", TimeoutError(), 0.1)
+    with pytest.raises(ValueError, match="secret"):
+        board.publish(collector(), {"raises": 1}, 0.1)
+    board.retire("x")
+    board.publish(collector(), snapshot, 0.1)
+    assert heard == [("x", snapshot, True), ("x", snapshot, True), ("x", snapshot, False), ("x", None, None)]
+
+
+def test_what_is_current_is_what_is_young_enough(board: Board, clock: Clock) -> None:
+    assert board.current("x") is None
+    board.declare("x", 10.0)
+    assert board.current("x") is None
+    snapshot = {"a": 1.0}
+    board.publish(collector(), snapshot, 0.1)
+    clock.now += 10
+    assert board.current("x") is snapshot
+    clock.now += 0.1
+    assert board.current("x") is None
+    board.fail("x", TimeoutError(), 0.1)
+    assert board.current("x") is None

@@ -22,7 +22,7 @@ UTC = ZoneInfo("UTC")
 
 def database() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    db.executescript(ledger.SCHEMA)
+    db.executescript("".join(ledger.VERSIONS))
     return db
 
 

@@ -186,7 +186,7 @@ def test_the_host_is_checked_where_nobody_needs_to_say_who_they_are(
         (home / "web.yml").write_text(web)
         arguments.append(f"--web.config.file={home / 'web.yml'}")
     assert main(arguments) == 0
-    assert seen[0].loopback_only is guarded
+    assert seen[0].loopback_only(seen[0].web_config.basic_auth_users) is guarded
     assert seen[0].reload().problems == []
 
 
@@ -247,7 +247,7 @@ def test_the_first_answer_can_already_be_followed_by_the_end(home: Path) -> None
 
 def test_settings_are_read_anew_on_sighup_and_bad_ones_refused(home: Path) -> None:
     with running({"bot": {"name": "one"}}, home, "--log.format=json") as found:
-        assert "memory_bank" not in found.get("/metrics").decode()
+        assert "arb_memory_bank" not in found.get("/metrics").decode()
         (home / "bank").mkdir()
         found.config.write_text(f"bot: {{name: two, memory_bank: {home / 'bank'}}}\nstate: {home / 'elsewhere'}\n")
         found.process.send_signal(signal.SIGHUP)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter import settings as s
+from exporter.log import scrub
 from exporter.settings import Bad, Reader, Secret, setting
 from exporter.yaml12 import Tree, parse
 
@@ -154,3 +155,17 @@ def test_a_list_or_mapping_is_no_single_value(parser: s.Parse, tree: Tree) -> No
     reader = Reader(Path(), {})
     assert reader.read(parser, tree, "key") is None
     assert [p.path for p in reader.problems] == ["key"]
+
+
+def test_a_secret_of_a_file_can_be_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("the first one\n")
+    secret = Secret("the first one", file)
+    file.write_text("another one of 2026\n")
+    renewed = secret.renewed()
+    assert (renewed.reveal(), repr(renewed)) == ("another one of 2026", "<secret>")
+    assert "2026" not in scrub("it is another one of 2026")
+    assert Secret("of no file").renewed().reveal() == "of no file"
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        renewed.renewed()

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Sets a machine up for `make test` and `make demo`: Python, the virtual environment, Node, the demo's packages, Prometheus.
+# Sets a machine up for `make test` and `make demo`: Python, the virtual environment, Node, the demo's packages, the
+# live page's chart library, Prometheus, and a browser for the tests.
 #
 #   tools/setup.sh python     print the Python that would be used
+#   tools/setup.sh assets     what the live page needs beside its own files
 #   tools/setup.sh demo       what `make demo` needs (Prometheus only if it is easy)
 #   tools/setup.sh test       what `make test` needs
 #
@@ -175,6 +177,48 @@ make_packages() {
     printf '%s\n' "$packages" >"$ROOT/demo/node_modules/.complete"
 }
 
+# --- the live page's chart library, and the tests' accessibility check ---------------------------------------------
+
+ASSETS=$ROOT/tools/assets
+VENDOR=$ROOT/exporter/web/pages/vendor
+
+assets_stamp() { printf '%s %s' "$1" "$(cat "$ASSETS/package-lock.json" "$ROOT/tools/setup.sh" | cksum)"; }
+
+# What the tests need includes what the page needs.
+assets_are_current() {
+    found=$(cat "$ASSETS/node_modules/.complete" 2>/dev/null) || return 1
+    [ -e "$VENDOR/uPlot.esm.js" ] && [ -e "$VENDOR/uPlot.min.css" ] || return 1
+    [ "$found" = "$(assets_stamp "$1")" ] || [ "$found" = "$(assets_stamp test)" ]
+}
+
+npm_assets() { npm ci --loglevel=error --prefix "$ASSETS" --ignore-scripts --no-audit --no-fund "$@"; }
+
+make_assets() {
+    assets_are_current "$1" && return 0
+    make_node
+    say "fetching the live page's chart library from npm …"
+    more=
+    [ "$1" = test ] || more=--omit=dev
+    attempt npm_assets $more || return 1
+    mkdir -p "$VENDOR"
+    for file in dist/uPlot.esm.js dist/uPlot.min.css; do
+        cp "$ASSETS/node_modules/uplot/$file" "$VENDOR/"
+    done
+    cp "$ASSETS/node_modules/uplot/LICENSE" "$VENDOR/uPlot.LICENSE"
+    assets_stamp "$1" >"$ASSETS/node_modules/.complete"
+}
+
+# --- a browser ---------------------------------------------------------------------------------------------------
+
+has_chromium() { has chromium || has chromium-browser || has google-chrome; }
+
+make_chromium() {
+    has_chromium && return 0
+    is_root && has apt-get && apt_install chromium && has_chromium && return 0
+    [ -z "${CI:-}" ] || fail "chromium is missing: install it (Debian: apt-get install chromium)"
+    say "chromium is not installed (Debian: apt-get install chromium): the tests in a browser are skipped"
+}
+
 # --- Prometheus --------------------------------------------------------------------------------------------------
 
 # Debian's package starts a daemon at once and at every boot, on the port of the demo's own: neither is wanted.
@@ -232,7 +276,17 @@ demo | test)
     make_venv "$1"
     PATH=$VENV/bin:$PATH
     make_packages
+    if ! make_assets "$1"; then
+        [ "$1" = demo ] || fail "npm could not install the live page's chart library"
+        say "the chart library could not be fetched: the live page goes on in numbers"
+    fi
     make_prometheus "$1"
+    [ "$1" = demo ] || make_chromium
     ;;
-*) fail "usage: tools/setup.sh python|demo|test" ;;
+assets)
+    wait_for_turn
+    PATH=$VENV/bin:$PATH
+    make_assets assets || fail "npm could not install the live page's chart library"
+    ;;
+*) fail "usage: tools/setup.sh python|assets|demo|test" ;;
 esac

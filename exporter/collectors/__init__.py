@@ -6,6 +6,7 @@ from exporter.collectors import (
     exporter,
     gas,
     host,
+    live,
     logs,
     memory_bank,
     opportunities,
@@ -35,4 +36,5 @@ ALL: tuple[Collector, ...] = (
     wallet_transactions.COLLECTOR,
     prices.COLLECTOR,
     host.COLLECTOR,
+    live.COLLECTOR,
 )

@@ -45,6 +45,7 @@ _CLIENT_AUTH: Final = {
 }
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _REMEMBERED: Final = 512
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})  # the usual ones, without looking further
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,14 @@ class Refused(Plain):
         self.status = status
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who was let in, and by which hash; both are empty where nobody needs credentials."""
+
+    user: str = ""
+    hashed: str = ""
+
+
 @dataclass(slots=True)
 class Access:
     """Checks credentials against the users and their roles; bcrypt runs in threads and its answers are remembered."""
@@ -149,30 +158,38 @@ class Access:
     _salt: bytes = field(default_factory=lambda: os.urandom(32))
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
-    async def check(self, authorization: str | None, role: str) -> None:
+    async def check(self, authorization: str | None, role: str) -> Identity:
         """Let a request pass.
 
         Raises:
             Refused: the credentials are missing or wrong (401), or the user lacks the role (403).
         """
         if not self.users:
-            return
+            return Identity()
         user, password = _credentials(authorization)
         if not await self._matches(user, password):
             raise Refused(401, "credentials are missing or wrong")
         if role not in self.roles.get(user, DEFAULT_ROLES):
             raise Refused(403, f"this user does not have the role {role}")
+        return Identity(user, self.users.get(user, ""))
+
+    def still(self, who: Identity, role: str) -> bool:
+        """Whether somebody who was let in would be let in now: for what outlasts the request it began with."""
+        if not self.users or not who.user:
+            return not self.users and not who.user
+        return self.users.get(who.user) == who.hashed and role in self.roles.get(who.user, DEFAULT_ROLES)
 
     async def _matches(self, user: str, password: bytes) -> bool:
-        mark = hmac.digest(self._salt, user.encode() + b"\0" + password, hashlib.sha256)
+        hashed = self.users.get(user, "")  # what was known of another hash counts no more
+        mark = hmac.digest(self._salt, f"{user}\0{hashed}\0".encode() + password, hashlib.sha256)
         if mark in self._known:
             self._known.move_to_end(mark)  # whoever asks often stays known, however many guess
         else:
             async with self._turns:
                 # An unknown user takes as long as a known one, so that names cannot be found out.
-                expected = self.users.get(user) or next(iter(self.users.values()))
+                expected = hashed or next(iter(self.users.values()))
                 matches = await asyncio.to_thread(bcrypt.checkpw, password[:72], expected.encode())
-            self._known[mark] = matches and user in self.users
+            self._known[mark] = matches and hashed != ""
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[mark]
@@ -193,7 +210,7 @@ def _credentials(authorization: str | None) -> tuple[str, bytes]:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only mean this machine."""
-    if host.lower().rstrip(".") == "localhost":
+    if host in _LOOPBACK or host.lower().rstrip(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -26,7 +26,7 @@ th, td { text-align: left; padding: .35rem .6rem .35rem 0; vertical-align: top;
 """
 _HASH: Final = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY: Final = f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'; base-uri 'none'"
-LINKS: Final = (("/metrics", "Metrics"), ("/readyz", "Ready?"), ("/healthz", "Alive?"))
+LINKS: Final = (("/live", "Live"), ("/metrics", "Metrics"), ("/readyz", "Ready?"), ("/healthz", "Alive?"))
 
 
 def page(board: Board, unset: dict[str, str]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
-from exporter.board import Board
 from exporter.exposition import negotiate
-from exporter.web import landing
-from exporter.web.access import Access, Refused, is_loopback
+from exporter.web import landing, routes
+from exporter.web.access import Refused, is_loopback
+from exporter.web.site import SITE, Site, problem
 
 logger = log.get("web")
 
@@ -26,20 +27,12 @@ SECURITY: Final = {
     "Server": "arb-exporter",
 }
 MAX_NAMES: Final = 200
+ACCEPTED_AT_ONCE: Final = 64
+"""Connections accepted in one turn of the loop."""
+WAITING: Final = 4096
+"""Connections that the kernel holds until their turn; it may allow fewer."""
 
 
-@dataclass(slots=True)
-class Site:
-    """What the routes show; `unset` says per collector what is not configured."""
-
-    board: Board
-    access: Access
-    loopback_only: bool
-    headers: Mapping[str, str] = field(default_factory=dict)
-    unset: dict[str, str] = field(default_factory=dict)
-
-
-SITE: Final = web.AppKey("site", Site)
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -50,6 +43,7 @@ def application(site: Site) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     for path, handler in ROUTES.items():
         app.router.add_get(path, handler)
+    app.router.add_routes(routes.routes(site))
     return app
 
 
@@ -105,7 +99,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 ROUTES: Final[Mapping[str, Handler]] = {"/metrics": metrics, "/healthz": healthz, "/readyz": readyz, "/": index}
-ROLES: Final[Mapping[str, str | None]] = {"/metrics": "scrape", "/healthz": None}
+ROLES: Final[Mapping[str, str | None]] = {"/metrics": "scrape", "/healthz": None, **routes.ROLES}
 
 
 @web.middleware
@@ -178,6 +172,19 @@ class Runner(web.AppRunner):
         return _Server(handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
 
 
+async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
+    """Listen; after a fall of the network thousands come back at once, and wait in the kernel, not in our loop's way.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    site = web.TCPSite(runner, host, port, ssl_context=context, backlog=ACCEPTED_AT_ONCE)
+    await site.start()
+    for listening in site._server.sockets if isinstance(site._server, asyncio.Server) else ():
+        with listening.dup() as twin:
+            twin.listen(WAITING)
+
+
 def _http_problem(error: web.HTTPException) -> web.Response:
     words = {404: "there is no such page", 405: "this method is not allowed here", 413: "the body is too large"}
     text = words.get(error.status, error.text if error.status == 400 and error.text else error.reason)
@@ -187,12 +194,8 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     return response
 
 
-def problem(status: int, code: str, message: str, **more: Any) -> web.Response:
-    """An error in the API's one shape."""
-    return web.json_response({"error": {"code": code, "message": log.scrub(message), **more}}, status=status)
-
-
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)
+    policy = response.headers.get("Content-Security-Policy", landing.POLICY)  # a page may need another
+    response.headers.update(SECURITY | {"Content-Security-Policy": policy})
     response.headers.update(request.app[SITE].headers)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

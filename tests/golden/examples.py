@@ -11,6 +11,7 @@ from exporter.collectors import (
     chain,
     exporter,
     gas,
+    live,
     logs,
     memory_bank,
     opportunities,
@@ -23,6 +24,7 @@ from exporter.collectors import (
     wallet,
     wallet_transactions,
 )
+from exporter.live.figures import Figures
 from exporter.metrics import Distribution
 from exporter.reconciliation import Sums
 from exporter.sources.bank_documents import Document
@@ -71,6 +73,17 @@ def durations(*seconds: float) -> Distribution:
     for value in seconds:
         made.observe(value)
     return made
+
+
+def feed() -> live.Snapshot:
+    """Some listeners, of whom one was too slow."""
+    figures = Figures()
+    figures.messages |= {"prices": 1_200, "trades": 7}
+    figures.disconnects |= {"client": 3, "slow": 1}
+    for seconds in (0.0002, 0.0004, 0.02):
+        figures.latency.observe(seconds)
+    figures.push = live.Push(up=True, messages={("websocket", "success"): 40, ("websocket", "failed"): 1})
+    return figures.snapshot(clients=2)
 
 
 EXAMPLES: dict[str, Any] = {
@@ -174,4 +187,5 @@ EXAMPLES: dict[str, Any] = {
         0.125, 8_589_934_592, 25_769_803_776, 0, 1_073_741_824, 0.75,
         (FileSystem("/", 270_000_000_000, 90_000_000_000),), (5_000_000, 7_000_000), (1_000_000, 2_000_000),
     ),
+    "live": feed(),
 }  # fmt: skip

@@ -66,7 +66,7 @@ def test_with_everything_configured_nothing_is_said_to_be_missing() -> None:
 
 
 def test_every_link_leads_to_a_route() -> None:
-    assert set(Reader(landing.page(board(), {})).links) <= set(ROUTES)
+    assert set(Reader(landing.page(board(), {})).links) <= {*ROUTES, "/live"}
 
 
 def test_the_policy_covers_exactly_the_style_of_the_page() -> None:

@@ -1,0 +1,1 @@
+"""What is new, as it happens: topics, their streams, and who listens."""
