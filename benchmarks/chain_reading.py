@@ -205,7 +205,8 @@ def naive(url: str, seconds: float) -> None:
     while time.monotonic() < end:
         read_on()
         time.sleep(INTERVAL)
-    meter.report(speed, w3.eth.block_number - read_on())
+    read = read_on()
+    meter.report(speed, w3.eth.block_number - read)
 
 
 if __name__ == "__main__":

@@ -254,22 +254,22 @@ async def served(world: World, port: int = 0) -> AsyncIterator[Endpoint]:
 @contextmanager
 def serving(world: World) -> Iterator[Endpoint]:
     """An endpoint in a thread of its own, for exporters that run in another process."""
-    ready: list[Endpoint] = []
-    started, loop = threading.Event(), asyncio.new_event_loop()
-    stopped = asyncio.Event()
+    ready: list[tuple[Endpoint, asyncio.Event]] = []
+    started = threading.Event()
 
     async def run() -> None:
+        stopped = asyncio.Event()
         async with served(world) as endpoint:
-            ready.append(endpoint)
+            ready.append((endpoint, stopped))
             started.set()
             await stopped.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="model")
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="model")
     thread.start()
+    assert started.wait(20), "the model could not be served"
+    endpoint, stopped = ready[0]
     try:
-        assert started.wait(20), "the model could not be served"
-        yield ready[0]
+        yield endpoint
     finally:
-        loop.call_soon_threadsafe(stopped.set)
+        endpoint.loop.call_soon_threadsafe(stopped.set)
         thread.join(20)
-        loop.close()
