@@ -17,7 +17,7 @@ from exporter.worker import Workers
 
 @asynccontextmanager
 async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
-    """Sources over the settings' own state directory; `parts`: `rpc`, `contracts`, `costs`, `heads`, `live`, `progress`."""
+    """Sources over the settings' own state directory; `parts` are the fields of `Sources`."""
     workers = Workers()
     progress: dict[str, list[tuple[int, int]]] = parts.pop("progress", {})
 
