@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from prometheus_client.utils import floatToGoString
+from exporter import lean
 
 Kind = Literal["gauge", "counter", "histogram"]
 Sample = tuple[str, tuple[str, ...], float]
@@ -17,7 +17,7 @@ Sample = tuple[str, tuple[str, ...], float]
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
 MAX_LABEL_LENGTH: Final = 64
-float_text: Final[Callable[[float], str]] = floatToGoString
+float_text: Final[Callable[[float], str]] = lean.alone("prometheus_client", "utils").floatToGoString
 """A float as Go prints it."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 

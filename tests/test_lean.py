@@ -89,5 +89,19 @@ def asked(exporter: Running, *names: str) -> bool:
     return set(names) <= found
 
 
+def test_a_module_alone_is_that_module_and_its_package_stays_away() -> None:
+    probe = (
+        "import sys; from exporter import metrics; print(metrics.float_text(1e6), 'prometheus_client' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True, text=True)
+    assert ran.stdout.split() == ["1e+06", "False"]
+
+
+@pytest.mark.parametrize(("package", "name"), [("prometheus_client", "nothing"), ("no_such_package", "utils")])
+def test_a_module_that_is_not_there(package: str, name: str) -> None:
+    with pytest.raises(ImportError, match="has no"):
+        lean.alone(package, name)
+
+
 def test_authorities_are_read_once() -> None:
     assert lean.authorities() is lean.authorities()
