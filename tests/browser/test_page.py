@@ -214,6 +214,9 @@ def test_nothing_configured_says_what_could_be(stage: Stage, visit: Open, pictur
         ("stores", "bot.memory_bank"), ("alerts", "/api/v1/alerts"), ("opportunities", "bot.memory_bank"),
     ):  # fmt: skip
         expect(page.locator(f"#{section} .empty")).to_contain_text(key)
+    for badge in page.locator(".mark.real").all():
+        expect(badge).to_be_hidden()  # nothing is shown that could be real
+    expect(page.locator("#chart")).to_be_hidden()
     picture(page)
 
 
