@@ -21,11 +21,12 @@ from exporter.config import Bot, Chain, Endpoint, Limits, Live, Loaded, Settings
 from exporter.ledger import Ledger, fetch
 from exporter.metrics import gauge
 from exporter.settings import Secret
-from exporter.web.access import HttpServer, WebConfig
+from exporter.web.access import HttpServer, Tls, WebConfig
 from exporter.worker import Workers
 from exporter.yaml12 import Problem
 from tests.fake_chain import configured, place
 from tests.running import eventually, free_port
+from tests.web.test_access import HASH
 
 ONE = gauge("arb_one_up", "One.", "bot")
 TWO = gauge("arb_two_up", "Two.")
@@ -152,6 +153,21 @@ async def test_what_needs_a_restart_is_said_and_stays(tmp_path: Path, caplog: py
     later = "a changed setting takes effect after a restart"
     assert {key for words, key in logged(caplog) if words == later} == {"state", "limits.series"}
     assert not (tmp_path / "other").exists()
+
+
+async def test_a_reload_takes_the_web_configuration_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "exporter")
+    async with started(settings(tmp_path)) as found:
+        headers = HttpServer(headers={"X-Frame-Options": "SAMEORIGIN"})
+        tls = Tls(cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
+        web = WebConfig(http_server_config=headers, basic_auth_users={"me": HASH}, tls_server_config=tls)
+        found.options = replace(found.options, web_config=web)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await eventually(lambda: ("settings read anew", None) in logged(caplog))
+        answer = await found.page("/")
+        assert answer.startswith("HTTP/1.1 401 ")
+        assert "X-Frame-Options: SAMEORIGIN" in answer
+    assert ("a changed setting takes effect after a restart", "tls_server_config") in logged(caplog)
 
 
 async def test_refused_settings_leave_the_old_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

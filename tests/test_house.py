@@ -100,6 +100,7 @@ UNTESTED = {
     "exporter.sources": "empty",
     "exporter.live": "empty",
     "exporter.live.topics": "declarations only; the streams, the hub and the messages test them",
+    "exporter.live.groups": "one room with the hub, whose state machine tests it",
     "exporter.live.figures": "counts only; the hub and its collector test them",
     "exporter.web": "empty",
     "exporter.web.operations": "declarations only; test_openapi compares them with what is served",

@@ -55,7 +55,7 @@ PANELS: Final = (
         "spread", ("ratio",), "percentunit", (0, 11, 8, 9), 3, PAIR,
     ),
     Panel(
-        "timeseries", "Prices", "Each pool's price in its quote token; a click on a name shows it alone, to scale.",
+        "timeseries", "Prices", "Each pool's price, in the pair's quote token; a click on a name shows it alone.",
         "price", ("price",), "none", (8, 11, 8, 9), 4, POOL,
     ),
     Panel(

@@ -15,7 +15,7 @@ from benchmarks.peers.words import MORE, PORT, RATE, ticking
 from exporter.board import Board
 from exporter.collector import Collector, Poll
 from exporter.config import Live
-from exporter.live import hub as hubs
+from exporter.live import groups
 from exporter.metrics import Family, gauge
 from exporter.web.access import Access
 from exporter.web.doors import Doors
@@ -44,7 +44,7 @@ async def series(board: Board) -> None:
 
 
 async def main() -> None:
-    hubs.BURST = hubs.PER_SECOND = max(40, int(2 * RATE))  # type: ignore[misc]
+    groups.BURST = groups.PER_SECOND = max(40, int(2 * RATE))  # type: ignore[misc]
     site = Site(Board(100_000), Access({}, {}), loopback_only=True, doors=Doors(Live(max_clients=20_000)))
     runner = Runner(application(site), access_log=None, handle_signals=False)
     await runner.setup()

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,58 +14,15 @@ from exporter import log
 from exporter.collectors import live
 from exporter.live import frames, messages, topics
 from exporter.live.figures import Figures, Left
-from exporter.live.pace import Allowance
-from exporter.live.streams import Key, Opening, Pairs, Part, Stream, open_stream
+from exporter.live.groups import SLICE, Channel, Group, Item, Place, Tap
+from exporter.live.streams import Key, Opening, Part
 
 if TYPE_CHECKING:
     from exporter.live.session import Session
 
-type Item = dict[str, Any]
-type Tap = Callable[[list[Item]], None]
-
-SLICE: Final = 2_000
-"""Listeners written to before the loop turns."""
-BURST: Final = 10
-PER_SECOND: Final = 40
-"""Messages of one topic: so many at once; in the long run what comes within 25 ms is one message."""
 SWEEP: Final = 0.05
 
 logger = log.get("live")
-
-
-class Group:
-    """Listeners with the same wishes who have everything up to `last`; those who lag stand aside until they have."""
-
-    __slots__ = ("last", "members", "ready", "stream", "wanted")
-
-    def __init__(self, stream: Stream, wanted: Pairs) -> None:
-        self.stream, self.wanted = stream, wanted
-        self.last = stream.base(wanted)
-        self.ready: dict[Session, None] = {}
-        self.members = 0
-
-
-class Subscription:
-    """One listener's place in a group; `last` and `opening` count only while it stands aside."""
-
-    __slots__ = ("group", "last", "opening")
-
-    def __init__(self, group: Group, opening: Opening) -> None:
-        self.group = group
-        self.opening: Opening | None = opening
-        self.last = 0
-
-
-class _Channel:
-    """A topic's stream, its listeners, and when it may speak next."""
-
-    def __init__(self, topic: topics.Topic) -> None:
-        self.stream = open_stream(topic)
-        self.groups: dict[Pairs, list[Group]] = {}
-        self.taps: list[Tap] = []
-        self.allowance = Allowance(BURST, PER_SECOND)
-        self.timer: asyncio.TimerHandle | None = None
-        self.learned: float | None = None  # of the oldest news that are not written yet
 
 
 class Hub:
@@ -77,8 +34,8 @@ class Hub:
         self.closed = False
         self.figures = Figures()
         self.sessions: dict[Session, None] = {}
-        self._channels = {topic.name: _Channel(topic) for topic in topics.ALL}
-        self._turns: deque[tuple[Group, _Channel]] = deque()
+        self._channels = {topic.name: Channel(topic) for topic in topics.ALL}
+        self._turns: deque[tuple[Group, Channel]] = deque()
         self._turning = False
         self._watched: dict[Session, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -128,7 +85,7 @@ class Hub:
 
     # --- from news to frames ---------------------------------------------------------------------------------------
 
-    def _speak(self, channel: _Channel, learned: float | None) -> None:
+    def _speak(self, channel: Channel, learned: float | None) -> None:
         if channel.learned is None:
             channel.learned = time.time() if learned is None else learned
         if channel.timer is None:
@@ -138,12 +95,12 @@ class Hub:
             else:
                 self._commit(channel)
 
-    def _on_time(self, channel: _Channel) -> None:
+    def _on_time(self, channel: Channel) -> None:
         channel.timer = None
         channel.allowance.take(time.monotonic())
         self._commit(channel)
 
-    def _commit(self, channel: _Channel) -> None:
+    def _commit(self, channel: Channel) -> None:
         now = time.time()
         while items := channel.stream.commit(now):
             for tap in channel.taps:
@@ -174,7 +131,7 @@ class Hub:
             if not self._turns or self._turns[0][1] is not channel:
                 self._written(channel)
 
-    def _written(self, channel: _Channel) -> None:
+    def _written(self, channel: Channel) -> None:
         if channel.learned is not None:
             self.figures.latency.observe(max(0.0, time.time() - channel.learned))
             channel.learned = None
@@ -206,37 +163,20 @@ class Hub:
             self.unsubscribe(session, (name,))
             channel = self._channels[name]
             pairs = wish.pairs if channel.stream.topic.paired else None
-            group = self._group(channel, pairs)
-            group.members += 1
-            place = session.places[name] = Subscription(group, Opening(wish.since.get(name), foreign))
+            group = channel.join(pairs)
+            place = session.places[name] = Place(group, Opening(wish.since.get(name), foreign))
             if not session.lagging:
                 self.catch_up(session, place)
-
-    def _group(self, channel: _Channel, pairs: Pairs) -> Group:
-        groups = channel.groups.setdefault(pairs, [])
-        if not groups or groups[-1].members >= SLICE:
-            groups.append(Group(channel.stream, pairs))
-        return groups[-1]
 
     def unsubscribe(self, session: Session, names: Iterable[str]) -> None:
         """Serve these topics no longer."""
         for name in names:
             place = session.places.pop(name, None)
-            if place is None:
-                continue
-            group = place.group
-            group.ready.pop(session, None)
-            group.members -= 1
-            if not group.members:
-                self._drop(self._channels[name], group)
+            if place is not None:
+                place.group.ready.pop(session, None)
+                self._channels[name].part(place.group)
 
-    def _drop(self, channel: _Channel, group: Group) -> None:
-        groups = channel.groups[group.wanted]
-        groups.remove(group)
-        if not groups:
-            del channel.groups[group.wanted]
-
-    def catch_up(self, session: Session, place: Subscription) -> None:
+    def catch_up(self, session: Session, place: Place) -> None:
         """Give a listener that stands aside what it has not had, and let it stand with its group again."""
         group = place.group
         self._settle(group)
@@ -250,7 +190,7 @@ class Hub:
                 break
             self._give(session, place, part)
 
-    def _give(self, session: Session, place: Subscription, part: Part) -> None:
+    def _give(self, session: Session, place: Place, part: Part) -> None:
         place.last = part.last
         self.figures.messages[place.group.stream.topic.name] += part.count
         session.write(part.frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from exporter.live.messages import Malformed
 from exporter.live.pace import Allowance
 
 if TYPE_CHECKING:
-    from exporter.live.hub import Hub, Subscription
+    from exporter.live.groups import Place
+    from exporter.live.hub import Hub
 
-UNSENT: Final = 32 << 10
-"""Bytes that the kernel may hold and not have sent: what waits there grows old."""
+UNSENT: Final = 4 << 10
+"""Bytes that the kernel may hold and not have sent: what waits there grows old. Whoever reads takes them at once."""
 STALLED: Final = 1.3
 """Seconds without a byte taken after which a client is too slow."""
 LAGGING: Final = 10.0
@@ -34,6 +36,7 @@ MISTAKES: Final = 20
 WITHIN: Final = 10.0
 """Malformed messages in so many seconds that end the connection."""
 FRAMES_AT_ONCE: Final = 500
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # linger for no time: reset
 FRAMES_PER_SECOND: Final = 100
 
 
@@ -50,7 +53,7 @@ class Session(asyncio.Protocol):
     ) -> None:
         now = time.monotonic()
         self.may_stay = may_stay
-        self.places: dict[str, Subscription] = {}
+        self.places: dict[str, Place] = {}
         self.lagging = False
         self._fd = _plain_socket(transport)
         self._on_end = on_end
@@ -231,8 +234,12 @@ class Session(asyncio.Protocol):
         self._hub.watch(self)
 
     def abort(self) -> None:
-        """Cut the connection off."""
+        """Cut the connection off; the kernel shall not go on to offer what nobody takes."""
         self._left = self._left or Left.SLOW
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            with suppress(OSError):  # it is closed already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self._transport.abort()
 
 

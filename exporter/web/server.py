@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -180,7 +179,7 @@ async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContex
     """
     site = web.TCPSite(runner, host, port, ssl_context=context, backlog=ACCEPTED_AT_ONCE)
     await site.start()
-    for listening in site._server.sockets if isinstance(site._server, asyncio.Server) else ():
+    for listening in getattr(site._server, "sockets", ()):
         with listening.dup() as twin:
             twin.listen(WAITING)
 

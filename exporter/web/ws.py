@@ -92,6 +92,8 @@ def _handshake(request: web.Request) -> Mapping[str, str] | web.Response:
         return _upgrade_first("this is a WebSocket; ask to upgrade to it")
     if headers.get(hdrs.SEC_WEBSOCKET_VERSION) != "13":
         return _upgrade_first("the WebSocket version must be 13")
+    if request.body_exists:
+        return problem(400, "bad_request", "a handshake has no body")
     key = headers.get(hdrs.SEC_WEBSOCKET_KEY, "")
     if not _is_key(key):
         return problem(400, "bad_request", "Sec-WebSocket-Key must be 16 bytes in base64")

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from exporter.live import groups, streams
 from exporter.live import hub as hubs
-from exporter.live import streams
 from exporter.live.figures import Left
 from exporter.live.hub import Hub
 from exporter.live.session import Session
@@ -193,9 +193,9 @@ class Feed(RuleBasedStateMachine):
         assert len(self.hub.sessions) == len(self.clients)
         places = sum(len(client.session.places) for client in self.clients)
         channels = self.hub._channels.values()
-        groups = [g for channel in channels for listed in channel.groups.values() for g in listed]
-        assert sum(group.members for group in groups) == places
-        assert all(0 < group.members <= hubs.SLICE and len(group.ready) <= group.members for group in groups)
+        listed = [group for channel in channels for same in channel.groups.values() for group in same]
+        assert sum(group.members for group in listed) == places
+        assert all(0 < group.members <= hubs.SLICE and len(group.ready) <= group.members for group in listed)
         for client in self.clients:
             ready = [client.session in place.group.ready for place in client.session.places.values()]
             assert all(ready) is not client.session.lagging or not ready
@@ -223,8 +223,9 @@ class Feed(RuleBasedStateMachine):
 
 def test_every_listeners_story_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few places in everything that has places, so that all of them run out."""
-    monkeypatch.setattr(hubs, "BURST", 1e9)
+    monkeypatch.setattr(groups, "BURST", 1e9)
     monkeypatch.setattr(hubs, "SLICE", 2)
+    monkeypatch.setattr(groups, "SLICE", 2)
     monkeypatch.setattr(streams, "RING_MESSAGES", 5)
     monkeypatch.setattr(streams, "PIECE", 150)
     run_state_machine_as_test(Feed, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))  # type: ignore[no-untyped-call]
@@ -259,10 +260,10 @@ async def test_news_are_written_in_the_same_turn(hub: Hub) -> None:
 async def test_a_burst_is_told_at_once_and_a_flood_in_few_messages(hub: Hub) -> None:
     client = Client(hub)
     client.say(op="subscribe", topics=["trades", "prices"])
-    for number in range(hubs.BURST):
+    for number in range(groups.BURST):
         hub.event("trades", {"n": number})
-    assert len(client.heard("update")) == hubs.BURST
-    for number in range(hubs.BURST, 5_000):
+    assert len(client.heard("update")) == groups.BURST
+    for number in range(groups.BURST, 5_000):
         hub.event("trades", {"n": number})
         hub.state("prices", *price("A", "p", number))
     await eventually(lambda: len(client.listener.events["trades"]) == 5_000)
@@ -275,6 +276,7 @@ async def test_many_are_written_to_in_slices_between_which_the_loop_turns(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hubs, "SLICE", 2)
+    monkeypatch.setattr(groups, "SLICE", 2)
     clients = [Client(hub) for _ in range(7)]
     for client in clients:
         client.say(op="subscribe", topics=["prices"])
@@ -361,6 +363,7 @@ async def test_what_cannot_be_said_is_the_publishers_fault(hub: Hub, value: dict
 
 async def test_everybody_hears_the_heart_beat_but_who_lags(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubs, "SLICE", 2)
+    monkeypatch.setattr(groups, "SLICE", 2)
     monkeypatch.setattr(hubs.messages, "HEARTBEAT", 0.01)
     clients = [Client(hub) for _ in range(5)]
     clients[0].wire.stall()

@@ -77,14 +77,15 @@ async def test_but_not_if_they_take_longer(hub: Hub, monkeypatch: pytest.MonkeyP
     assert (len(client.heard("error")), closed(client)) == (3 * MISTAKES, None)
 
 
-async def test_a_hundred_thousand_subscriptions_end_early(hub: Hub) -> None:
+async def test_a_hundred_thousand_subscriptions_end_early(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "FRAMES_PER_SECOND", 1e-9)  # however slow this machine is
     client = Client(hub)
     hub.states("prices", [price("A", str(pool), 1) for pool in range(100)])
     wish = masked(Op.TEXT, json.dumps({"op": "subscribe", "topics": ["prices", "gas"]}).encode())
     for _ in range(100):
         said(client, wish * 1_000)
     assert closed(client) == Code.POLICY
-    assert len(client.heard("snapshot")) <= 2 * (FRAMES_AT_ONCE + 50)
+    assert len(client.heard("snapshot")) == 2 * FRAMES_AT_ONCE
     assert client.session.places == {}
 
 

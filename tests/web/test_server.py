@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import json
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -219,6 +221,21 @@ async def test_headers_of_the_web_configuration_are_added() -> None:
         _, headers, _ = await served.get("/healthz")
     assert headers["Strict-Transport-Security"] == "max-age=9"
     assert headers.getall("X-Frame-Options") == ["X"]
+
+
+async def test_thousands_may_wait_at_the_door() -> None:
+    runner = Runner(application(Site(board(), Access({}, {}), True)))
+    await runner.setup()
+    try:
+        await server.open_door(runner, "127.0.0.1", 0)
+        (site,) = runner.sites
+        assert isinstance(site, web.TCPSite)
+        (listening,) = site._server.sockets  # type: ignore[union-attr]
+        of_a_listener = struct.unpack_from("I", listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 28)
+        most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+        assert of_a_listener == (min(server.WAITING, most),)
+    finally:
+        await runner.cleanup()
 
 
 # --- who may ask ---------------------------------------------------------------------------------------------------

@@ -199,6 +199,27 @@ async def test_what_is_no_handshake_is_refused_in_the_shape_of_errors(feed: Feed
     raw.writer.close()
 
 
+@pytest.mark.parametrize("header", ["Content-Length: 10", "Transfer-Encoding: chunked"])
+async def test_a_handshake_with_a_body_is_refused(feed: Feed, header: str, caplog: pytest.LogCaptureFixture) -> None:
+    raw = await feed.raw(*UPGRADE, header)
+    assert (await raw.head())[0] == 400
+    raw.reset()
+    await eventually(lambda: not feed.site.doors._inside)
+    assert not caplog.records
+
+
+async def test_a_connection_that_was_used_for_pages_can_become_a_feed(feed: Feed) -> None:
+    raw = await feed.raw(
+        path="/healthz", more="\r\n".join(["GET /ws HTTP/1.1", "Host: localhost", *UPGRADE, "", ""]).encode()
+    )
+    status, headers = await raw.head()
+    assert (status, await raw.reader.readexactly(int(headers["content-length"]))) == (200, b"ok\n")
+    assert (await raw.head())[0] == 101
+    assert (await raw.message())["type"] == "hello"
+    raw.say(op="ping")
+    assert (await raw.message())["type"] == "pong"
+
+
 async def test_only_get_listens(feed: Feed) -> None:
     for method in ("POST", "PUT", "HEAD", "DELETE"):
         raw = await feed.raw(*UPGRADE, method=method)
@@ -440,6 +461,12 @@ async def stuck(feed: Feed, **wish: Any) -> Raw:
     return raw
 
 
+def cut_off(raw: Raw) -> bool:
+    """Whether the connection is over for the client too, although it does not read what came before that."""
+    info = raw.writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return info[0] != 1  # established
+
+
 async def test_clients_that_never_read_are_gone_in_two_seconds_and_others_notice_nothing(feed: Feed) -> None:
     deaf = [await stuck(feed) for _ in range(10)]
     ages: list[float] = []
@@ -459,7 +486,7 @@ async def test_clients_that_never_read_are_gone_in_two_seconds_and_others_notice
         await eventually(lambda: len(feed.hub.sessions) == 15)
         lagged: float | None = None
         number = 0
-        while len(feed.hub.sessions) > 5:
+        while len(feed.hub.sessions) > 5 or not all(map(cut_off, deaf)):
             number += 1
             feed.price(number, more="x" * 8_000)
             if lagged is None and sum(s.lagging for s in feed.hub.sessions) == 10:

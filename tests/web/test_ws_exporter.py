@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import yaml
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.running import Running, eventually, running
-from tests.web.test_access import HASH, basic
+from tests.web.test_access import HASH, basic, pem
 from tests.web.test_ws import UPGRADE
+
+__all__ = ["pem"]
 
 
 def live(exporter: Running) -> str:
@@ -99,3 +102,41 @@ async def test_a_reload_that_takes_a_right_away_ends_what_it_allowed(tmp_path: P
         assert await ops == 1001
         for client in clients.values():
             await client.close()
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["aiofastnet", "asyncio"])
+async def test_the_feed_over_tls_with_and_without_the_faster_loop(pem: Path, tmp_path: Path, fast: bool) -> None:
+    tls = {"cert_file": str(pem / "cert.pem"), "key_file": str(pem / "key.pem")}
+    (tmp_path / "web.yml").write_text(yaml.safe_dump({"tls_server_config": tls}))
+    environment = {}
+    if not fast:
+        (tmp_path / "without").mkdir()
+        (tmp_path / "without" / "aiofastnet.py").write_text("raise ImportError")
+        environment["PYTHONPATH"] = str(tmp_path / "without")
+    exporter = Running({}, tmp_path, f"--web.config.file={tmp_path / 'web.yml'}", **environment)
+    trusted = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    try:
+        client = await over_tls(exporter, trusted)
+        loaded = Path(f"/proc/{exporter.process.pid}/maps").read_text()
+        assert ("aiofastnet" in loaded) is fast
+        await client.send('{"op":"subscribe","topics":["system"]}')
+        kinds = [json.loads(await asyncio.wait_for(client.recv(), 20))["type"] for _ in range(4)]
+        assert kinds == ["hello", "snapshot", "update", "update"]
+        ended = asyncio.create_task(closed(client))
+        assert await asyncio.to_thread(exporter.stop) == 0
+        assert await ended == 1001
+    finally:
+        exporter.process.kill()
+        exporter.process.wait()
+    assert "Traceback" not in exporter.stderr.read_text()
+
+
+async def over_tls(exporter: Running, trusted: ssl.SSLContext) -> ClientConnection:
+    """A connection, as soon as there is somebody to connect to."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await connect(f"wss://localhost:{exporter.port}/ws", ssl=trusted)
+            except OSError:
+                assert exporter.process.poll() is None, exporter.stderr.read_text()
+                await asyncio.sleep(0.02)

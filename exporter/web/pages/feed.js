@@ -95,7 +95,10 @@ export class Feed extends EventTarget {
     const known = Object.keys(this.#since).length > 0;
     const wish = known ? { session: this.#session, since: this.#since } : {};
     this.#send({ op: "subscribe", topics: TOPICS, ...wish });
-    if (session !== this.#session) this.#since = {};
+    if (session !== this.#session) {
+      for (const topic of Object.keys(this.#since)) this.#missed(topic);
+      this.#since = {};
+    }
     this.#session = session;
     this.#certain = Infinity;
     this.#ping();
@@ -120,10 +123,12 @@ export class Feed extends EventTarget {
     this.#send({ op: "subscribe", topics: [topic], session: this.#session, since: { [topic]: this.#since[topic] } });
   }
 
-  #gap({ topic, to }) {
+  #gap({ topic, from, to }) {
     if (EVENTS.includes(topic)) this.#since[topic] = Math.max(to, this.#since[topic] ?? 0);
-    this.dispatchEvent(new CustomEvent("gap", { detail: topic }));
+    if (from > 0) this.#missed(topic); // from the very beginning: that of another run, told already
   }
+
+  #missed(topic) { this.dispatchEvent(new CustomEvent("gap", { detail: topic })); }
 
   #measure(data, ts) {
     const learned = data.reduce((newest, item) => (item.ts > newest ? item.ts : newest), 0) || ts;

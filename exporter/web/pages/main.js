@@ -58,7 +58,11 @@ feed.addEventListener("gap", ({ detail: topic }) => {
 });
 
 feed.addEventListener("state", () => {
-  if (feed.state === "live") { away = 0; askStatus(); }
+  if (feed.state === "live") {
+    away = 0;
+    askStatus();
+    if (trades.problem) trades.first();
+  }
   else if (!away) { away = performance.now(); chart.break(feed.serverTime); }
   changed("link");
 });
@@ -167,6 +171,7 @@ function drawEmpty() {
     const reason = id === "trades" && trades.problem ? `Trades cannot be shown: ${trades.problem}.` : failing.length
       ? `${failing.join(" and ").replaceAll("_", " ")} cannot be read now: ${collectors[failing[0]].error ?? "no reason given"}.`
       : rows ? "" : pending(id, names, collectors) ?? words;
+    section.classList.toggle("bare", !rows);
     section.classList.toggle("failing", failing.length > 0 || (id === "trades" && trades.problem !== ""));
     say(note, reason);
     note.hidden = !reason;

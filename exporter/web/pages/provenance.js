@@ -13,5 +13,5 @@ export const lookup = (told) => (source) => told?.[source] ?? (source === "chain
 
 export function provenanceMark(node, provenance) {
   say(node, provenance, WORDS[provenance] ?? "");
-  dress(node, `mark ${provenance in WORDS ? provenance : ""}`);
+  dress(node, `mark below ${provenance in WORDS ? provenance : ""}`);
 }

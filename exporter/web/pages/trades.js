@@ -65,6 +65,7 @@ export class Trades {
       this.problem = "";
     } catch (error) {
       if (turn !== this.#asked) return;
+      this.#rows = this.#rows.filter((trade) => fits(trade, wanted));
       this.problem = error instanceof Refusal ? error.message : "the exporter does not answer";
     }
     this.loaded = true;
@@ -92,7 +93,8 @@ export class Trades {
 
   draw(provenance) {
     follow(document.querySelector("#trades .scroll tbody"), this.#rows, (trade) => trade.id, () => {
-      const made = row("", "", "", "n", "n soft wide", "wide");
+      const made = row("", "", "wide", "n", "n soft wide", "wide");
+      made.children[1].append(element("span", "main"), element("span", "sub"), element("span", "sub narrow"));
       made.children[2].append(element("span", "mark"), element("span", "sub"));
       made.children[3].append(element("span", "figure"), element("span", "mark below"));
       made.children[5].append(element("code", "hash"));
@@ -109,10 +111,15 @@ export class Trades {
     const fresh = performance.now() - (this.#fresh.get(trade.id) ?? -Infinity) < 2500;
     dress(made, fresh ? "fresh" : "");
     lines(time, moment(trade.time), SOURCES[trade.source] ?? trade.source, exact(trade.time));
-    lines(route, trade.pair, `${trade.dex_buy} → ${trade.dex_sell}`);
+    const reason = (trade.reason ?? "").replaceAll("_", " ");
+    const went = trade.outcome === "success" ? "gain" : "loss";
+    say(route.children[0], trade.pair);
+    say(route.children[1], `${trade.dex_buy} → ${trade.dex_sell}`);
+    say(route.children[2], reason ? `${trade.outcome}: ${reason}` : trade.outcome); // on a phone there is no column for it
+    dress(route.children[2], `sub narrow ${went}`);
     say(outcome.firstElementChild, trade.outcome);
-    dress(outcome.firstElementChild, `mark ${trade.outcome === "success" ? "good" : "bad"}`);
-    say(outcome.lastElementChild, (trade.reason ?? "").replaceAll("_", " "));
+    dress(outcome.firstElementChild, `mark ${went === "gain" ? "good" : "bad"}`);
+    say(outcome.lastElementChild, reason);
     const [figure, mark] = profit.children;
     say(figure, ether(trade.net_profit_eth, true), trade.net_profit_eth ?? "not said by the source");
     dress(figure, `figure ${["loss", "", "gain"][(sign(trade.net_profit_eth) ?? 0) + 1]}`);
