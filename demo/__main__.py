@@ -120,7 +120,7 @@ class Demo:
         partial.replace(self._options.json)
 
     def _show_addresses(self, world: World) -> None:
-        for path, what in (("/", "the exporter"), ("/metrics", ""), ("/readyz", "")):
+        for path, what in (("/", "the exporter"), ("/metrics", ""), ("/live", "the live page"), ("/readyz", "")):
             if self._exporter_url:
                 say(f"  {self._exporter_url}{path:<9} {what}".rstrip())
         if self._prometheus_url:
