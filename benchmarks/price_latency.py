@@ -66,12 +66,12 @@ class Hand:
             raise SystemExit(f"{method}: {answer['error']}")
         return answer["result"]
 
-    async def swap(self, dex: str, forward: bool) -> None:
-        """Put a swap into the pool of transactions."""
+    async def swap(self, dex: str, forward: bool, times: int = 1) -> None:
+        """Put a swap into the pool of transactions, of so many times the usual amount."""
         venue, act = self._made.venues[dex], self._made.trader
         name = "swapSolidly" if venue.facts.kind == "solidly" else "swapConcentrated"
         token = venue.facts.token0 if forward else venue.facts.token1
-        amount = SWAP if token.decimals == 18 else 10**5
+        amount = (SWAP if token.decimals == 18 else 10**5) * times
         data = act.encode_abi(name, [self._made.w3.to_checksum_address(venue.facts.address), forward, amount])
         fees = {key: hex(value) for key, value in FEES.items()}
         call = {"from": self._made.me, "to": act.address, "data": data, "gas": hex(500_000), **fees}
