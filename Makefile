@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test ready lint types unit golden dashboards assets bench clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -18,6 +18,9 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 
 ready:
 	@tools/setup.sh test
+
+proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; a quarter of an hour
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .

@@ -134,7 +134,7 @@ class Following:
         return found
 
     def _asks_for_more(self, cursor: Cursor) -> bool:
-        """Whether the settings ask for blocks before those that were read, or for addresses not looked for in them."""
+        """Whether the settings ask for earlier blocks, or for addresses not looked for."""
         wanted = self._chain.backfill_from
         if wanted is None or wanted > cursor.final.number:
             return False
@@ -147,6 +147,8 @@ class Following:
             at = await self._mark(max(min(wanted - 1, (look.final or look.newest).number), 0))
         else:
             at = look.final or await self._mark(max(look.newest.number - FIRST_DEPTH, 0))
+        if wanted is not None and wanted - 1 > at.number:
+            logger.warning("chain.backfill_from lies beyond the final block, from which on is read", final=at.number)
         before = {**dict.fromkeys(self._reader.ours), **await self._reader.nonces(at.number)}
         await self._ledger.write(lambda db: wallet_books.begin(db, self._chain_id, at, before))
         logger.info("looking for transactions", first_block=at.number + 1, again=old is not None)

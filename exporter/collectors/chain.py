@@ -22,7 +22,6 @@ FALLBACKS = counter(
     "arb_chain_head_fallbacks_total", "Reorgs that left the head lower, with nothing in place of what was taken back."
 )
 SOURCE = gauge("arb_chain_head_source", "1 for the way by which heads are learned first.", "source")
-WEBSOCKET = gauge("arb_chain_websocket_up", "1 if heads arrive by WebSocket from the endpoint.", "endpoint")
 LAG = gauge(
     "arb_chain_head_lag_seconds",
     "How much older the endpoint's newest block is than the newest that any endpoint told of, by the blocks' times.",
@@ -37,7 +36,7 @@ SOURCES: Final = ("websocket", "http")
 class Snapshot:
     """The head; `finalized_block` is None where the node cannot tell, `block_interval_seconds` until it is measured.
 
-    `websockets` has the endpoints with a WebSocket, `head_lag_seconds` those that have told of their newest block.
+    `head_lag_seconds` has the endpoints that have told of their newest block.
     """
 
     head_block: int
@@ -49,7 +48,6 @@ class Snapshot:
     last_reorg_depth_blocks: int | None = None
     fallbacks: int = 0
     source: str = "http"
-    websockets: Mapping[str, bool] = field(default_factory=dict)
     head_lag_seconds: Mapping[str, float] = field(default_factory=dict)
     preconfirmations_active: bool = False
 
@@ -75,7 +73,6 @@ async def read(heads: Heads, rpc: Rpc) -> Snapshot:
         last_reorg_depth_blocks=heads.last_reorg_depth,
         fallbacks=heads.fallbacks,
         source="websocket" if heads.by_websocket else "http",
-        websockets={line.name: line.up for line in heads.feed.lines},
         head_lag_seconds={node.name: node.lag_seconds for node in rpc.nodes if node.lag_seconds is not None},
         preconfirmations_active=heads.preconfirmations_active,
     )
@@ -92,7 +89,6 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield DEPTH.maybe(snapshot.last_reorg_depth_blocks)
     yield FALLBACKS(snapshot.fallbacks)
     yield SOURCE.each(((source,), source == snapshot.source) for source in SOURCES)
-    yield WEBSOCKET.each(((name,), up) for name, up in snapshot.websockets.items())
     yield LAG.each(((name,), lag) for name, lag in snapshot.head_lag_seconds.items())
     yield PRECONFIRMED(snapshot.preconfirmations_active)
 
@@ -105,7 +101,7 @@ def _open(sources: Sources) -> Poll | None:
 COLLECTOR = Collector(
     name="chain",
     metrics=(
-        HEAD, HEAD_TIME, FINALIZED, VIOLATED, INTERVAL, REORGS, DEPTH, FALLBACKS, SOURCE, WEBSOCKET, LAG, PRECONFIRMED,
+        HEAD, HEAD_TIME, FINALIZED, VIOLATED, INTERVAL, REORGS, DEPTH, FALLBACKS, SOURCE, LAG, PRECONFIRMED,
     ),
     open=_open,
     render=render,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exporter.collector import Collector, Poll, Sources
 from exporter.metrics import Distribution, Family, counter, gauge, histogram
+from exporter.sources.heads import Heads
 from exporter.sources.rpc import BOUNDS, Rpc
 
 REQUESTS = counter(
@@ -17,6 +18,7 @@ DURATION = histogram(
 )
 UP = gauge("arb_rpc_up", "1 if the endpoint answers and serves the right chain.", "endpoint")
 ACTIVE = gauge("arb_rpc_active", "1 for the endpoint in use.", "endpoint")
+WEBSOCKET = gauge("arb_rpc_websocket_up", "1 if heads arrive by WebSocket from the endpoint.", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,19 @@ class EndpointState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All endpoints, in order of preference."""
+    """All endpoints, in order of preference; `websockets` has those with a WebSocket."""
 
     endpoints: tuple[EndpointState, ...]
+    websockets: Mapping[str, bool] = field(default_factory=dict)
 
 
-async def read(rpc: Rpc) -> Snapshot:
+async def read(rpc: Rpc, heads: Heads | None = None) -> Snapshot:
     """The figures so far."""
     return Snapshot(
-        tuple(EndpointState(n.name, n.usable, n is rpc.active, dict(n.requests), n.durations.copy()) for n in rpc.nodes)
+        tuple(
+            EndpointState(n.name, n.usable, n is rpc.active, dict(n.requests), n.durations.copy()) for n in rpc.nodes
+        ),
+        {line.name: line.up for line in heads.feed.lines} if heads is not None else {},
     )
 
 
@@ -51,16 +57,17 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield DURATION.distributions(((e.name,), e.durations) for e in endpoints)
     yield UP.each(((e.name,), e.up) for e in endpoints)
     yield ACTIVE.each(((e.name,), e.active) for e in endpoints)
+    yield WEBSOCKET.each(((name,), up) for name, up in snapshot.websockets.items())
 
 
 def _open(sources: Sources) -> Poll | None:
     rpc = sources.rpc
-    return None if rpc is None else Poll(lambda: read(rpc), every=1.0)
+    return None if rpc is None else Poll(lambda: read(rpc, sources.heads), every=1.0)
 
 
 COLLECTOR = Collector(
     name="rpc",
-    metrics=(REQUESTS, DURATION, UP, ACTIVE),
+    metrics=(REQUESTS, DURATION, UP, ACTIVE, WEBSOCKET),
     open=_open,
     render=render,
     timeout=5.0,

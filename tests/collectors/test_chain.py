@@ -44,7 +44,6 @@ async def test_the_head_and_all_that_is_known_of_it() -> None:
         "arb_chain_head_fallbacks_total": 0,
         'arb_chain_head_source{source="http"}': 0,
         'arb_chain_head_source{source="websocket"}': 1,
-        'arb_chain_websocket_up{endpoint="first"}': 1,
         'arb_chain_head_lag_seconds{endpoint="first"}': 0,
         "arb_chain_preconfirmations_active": 0,
     }
@@ -55,7 +54,7 @@ async def test_what_is_not_known_is_absent() -> None:
     assert found["arb_chain_head_block"] == 5
     for name in ("finalized_block", "block_interval_seconds", "reorg_depth_blocks"):
         assert f"arb_chain_{name}" not in found
-    assert not [name for name in found if name.startswith(("arb_chain_websocket", "arb_chain_head_lag"))]
+    assert not [name for name in found if name.startswith("arb_chain_head_lag")]
 
 
 async def test_an_endpoint_that_is_behind_shows_by_how_much() -> None:

@@ -1,4 +1,6 @@
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from exporter.collectors import rpc
 from exporter.sources.rpc import Rpc
@@ -30,6 +32,25 @@ async def test_endpoints_by_name(tmp_path: Path) -> None:
     assert found['arb_rpc_request_duration_seconds_count{endpoint="first"}'] == 2
     assert found['arb_rpc_request_duration_seconds_bucket{endpoint="first",le="+Inf"}'] == 2
     assert found['arb_rpc_request_duration_seconds_count{endpoint="second"}'] == 0
+
+
+@dataclass
+class Line:
+    name: str
+    up: bool
+
+
+async def test_websockets_are_shown_whatever_the_head_does(tmp_path: Path) -> None:
+    async with node() as one:
+        made = chain(one)
+        lines = [Line("first", True)]
+        heads = SimpleNamespace(feed=SimpleNamespace(lines=lines), error=Exception("the last look failed"))
+        async with Rpc(made) as reader, sources(settings(tmp_path, chain=made), rpc=reader, heads=heads) as s:
+            opened = rpc.COLLECTOR.open(s)
+            for up in (1, 0):
+                lines[0].up = bool(up)
+                found = shown(rpc.COLLECTOR, await opened.read())  # type: ignore[union-attr]
+                assert found['arb_rpc_websocket_up{endpoint="first"}'] == up
 
 
 async def test_without_a_chain_there_is_nothing(tmp_path: Path) -> None:

@@ -141,10 +141,11 @@ EXAMPLES: dict[str, Any] = {
             rpc.EndpointState("primary", True, True, {("eth_call", "ok"): 1200, ("eth_call", "timeout"): 1},
                               durations(0.0009, 0.003, 0.004, 5.0)),
             rpc.EndpointState("public", False, False, {}, durations()),
-        )
+        ),
+        {"primary": True},
     ),
     "chain": chain.Snapshot(
-        30_000_000, 1_749_999_999, 29_999_400, False, 2.0, 3, 1, 0, "websocket", {"primary": True},
+        30_000_000, 1_749_999_999, 29_999_400, False, 2.0, 3, 1, 0, "websocket",
         {"primary": 0.0, "public": 4.0}, False,
     ),
     "gas": gas.Snapshot(
