@@ -214,7 +214,7 @@ def _kept(buy: Side, sell: Side, amount: int) -> Trade:
 
 _STEPS, _CUTS = 200, 48
 _SMALLEST_SHARE: Final = 32
-"""Bits by which the first amount that is tried is below the pool's own."""
+"""Bits by which the first amount that is tried is below the smaller pool's own."""
 _NOISE: Final = 8
 """Raw amounts that rounding makes of nothing."""
 
@@ -232,7 +232,7 @@ def _search(buy: Side, sell: Side) -> Trade:
         return tried[amount]
 
     try:
-        low, high = _around(profit, max(_size(buy) >> _SMALLEST_SHARE, 1))
+        low, high = _around(profit, max(min(_size(buy), _size(sell)) >> _SMALLEST_SHARE, 1))
         for _ in range(_CUTS):
             if high - low <= max(high >> 14, 4):
                 break
