@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, again and again (40 times in `make proofs`), while the bot appends, rewrites and prunes: no trade is lost or counted twice."""
+"""SIGKILL at any moment while the bot appends, rewrites and prunes: no trade lost or counted twice."""
 
 import os
 import random
