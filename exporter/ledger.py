@@ -17,6 +17,7 @@ FILE: Final = "ledger.sqlite3"
 TABLES: Final = (
     "trade", "route", "total", "failure", "opportunity", "opportunity_total", "fault",
     "log_cursor", "log_total", "token", "pool", "chain", "chain_block", "wallet_transaction", "wallet_total", "claim",
+    "event",
 )  # fmt: skip
 
 # Amounts are decimal text of wei: SQLite's integers end at 9.2 ether.
@@ -97,7 +98,21 @@ INSERT INTO opportunity (bot, source, id, digest, pair, dex_buy, dex_sell, expec
 DROP TABLE opportunity_before;
 CREATE UNIQUE INDEX opportunity_key ON opportunity (bot, source, id);
 """
-VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER)
+# Events by the hash of their ids, in the order in which they came, since when (epoch seconds), and which row of
+# `opportunity` one made; how many of each kind, and the newest time of one; how far the file of events was read.
+EVENTS: Final = """
+CREATE TABLE event (seq INTEGER PRIMARY KEY, bot TEXT NOT NULL, key BLOB NOT NULL, digest BLOB NOT NULL,
+  seen REAL NOT NULL, opportunity INTEGER);
+CREATE UNIQUE INDEX event_key ON event (bot, key);
+CREATE TABLE event_count (bot TEXT, fact TEXT, name TEXT, count INTEGER NOT NULL, last REAL,
+  PRIMARY KEY (bot, fact, name)) WITHOUT ROWID;
+CREATE TABLE event_cursor (bot TEXT, file INTEGER, state TEXT NOT NULL, PRIMARY KEY (bot, file)) WITHOUT ROWID;
+ALTER TABLE opportunity ADD COLUMN stage TEXT NOT NULL DEFAULT 'detected';
+ALTER TABLE opportunity ADD COLUMN reason TEXT;
+"""
+# Totals made of events.
+EVENT_TOTALS: Final = ""
+VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER, EVENTS + EVENT_TOTALS)
 """What each version of the ledger adds to the one before it."""
 
 logger = log.get("ledger")
