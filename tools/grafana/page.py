@@ -135,7 +135,7 @@ def choice(name: str, selector: str, label: str = "", *, several: bool = True) -
         "query": {"query": f"label_values({selector}, {name})", "refId": name},
         "includeAll": several,
         "multi": several,
-        "current": {"text": ["All"], "value": ["$__all"]} if several else {},
+        "current": {"text": ["All"], "value": ["$__all"]} if several else {"text": "", "value": ""},
         "sort": 1,
         "hide": 0,
         "refresh": 2,

@@ -102,7 +102,20 @@ class Panel:
 
 def goto(page: str) -> Json:
     """A link to another page that keeps time and variables."""
-    return {"title": f"Open {page}", "url": f"/d/{page}?${{__url_time_range}}&${{__all_variables}}"}
+    return LINK | {"title": f"Open {page}", "url": f"/d/{page}?${{__url_time_range}}&${{__all_variables}}"}
+
+
+LINK: Final[Json] = {
+    "type": "link",
+    "tags": [],
+    "asDropdown": False,
+    "keepTime": False,
+    "includeVars": False,
+    "targetBlank": False,
+    "icon": "",
+    "tooltip": "",
+}
+"""Grafana wants all of these; a panel's link keeps time and variables by its own address."""
 
 
 def mapping(texts: Texts) -> Json:
