@@ -86,6 +86,7 @@ def feed() -> live.Snapshot:
     figures = Figures()
     figures.messages |= {"prices": 1_200, "trades": 7}
     figures.disconnects |= {"client": 3, "slow": 1}
+    figures.refused |= {"credentials": 2, "full": 1}
     for seconds in (0.0002, 0.0004, 0.02):
         figures.latency.observe(seconds)
     figures.push = live.Push(up=True, messages={("websocket", "success"): 40, ("websocket", "failed"): 1})
