@@ -27,6 +27,7 @@ from exporter.sources.heads import Heads
 from exporter.sources.rpc import Rpc
 from exporter.web import access
 from exporter.web.access import Access, WebConfig
+from exporter.web.crowd import shares
 from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
 from exporter.worker import Busy, Workers
@@ -101,7 +102,7 @@ def _site(settings: Settings, options: Options, board: Board) -> Site:
 
 
 async def _serve(stack: AsyncExitStack, site: Site, options: Options) -> None:
-    runner = Runner(application(site), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    runner = Runner(application(site))
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     stack.push_async_callback(site.hub.close)
@@ -200,6 +201,7 @@ class Crew:
     def _open_doors(self, settings: Settings) -> None:
         site = self._site
         site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
+        site.crowd.most, site.doors.room = shares(settings.limits.connections, settings.live.max_clients)
         site.hub.review()
 
     async def leave(self) -> None:

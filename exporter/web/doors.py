@@ -33,9 +33,11 @@ class Full(Plain):
 
 @dataclass(slots=True)
 class Doors:
-    """Counts who is in and who knocks; `limits` may be replaced at any time."""
+    """Counts who is in and who knocks; `limits` and `room` may be replaced at any time."""
 
     limits: Live = field(default_factory=Live)
+    room: int = 100_000
+    """Listeners that there are descriptors for."""
     clock: Callable[[], float] = monotonic
     _inside: Counter[str] = field(default_factory=Counter)
     _knocks: OrderedDict[str, tuple[int, Allowance]] = field(default_factory=OrderedDict)
@@ -52,7 +54,7 @@ class Doors:
             Full: not now.
         """
         network = _network(address)
-        if self._inside.total() >= self.limits.max_clients:
+        if self._inside.total() >= min(self.limits.max_clients, self.room):
             raise Full(503, "as many clients as may be are connected", 5)
         if self._inside[network] >= (self.limits.max_clients_per_address or self.limits.max_clients):
             raise Full(429, "as many clients as may be are connected from this address", 5)

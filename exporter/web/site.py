@@ -15,6 +15,7 @@ from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
 from exporter.web.access import Access
+from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
 
@@ -34,6 +35,7 @@ class Site:
     ledger: Ledger | None = None
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    crowd: Crowd = field(default_factory=Crowd)
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
