@@ -201,6 +201,7 @@ class Crew:
     def _open_doors(self, settings: Settings) -> None:
         site = self._site
         site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
+        site.limits.change(settings.limits.requests_per_second)
         site.crowd.most, site.doors.room = shares(settings.limits.connections, settings.live.max_clients)
         site.hub.review()
 

@@ -13,10 +13,11 @@ from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
 from exporter.exposition import negotiate
-from exporter.web import landing, routes
+from exporter.web import landing, origins, routes
 from exporter.web.access import Refused, is_loopback
 from exporter.web.crowd import Crowd
 from exporter.web.gate import Gate, bound
+from exporter.web.limits import TooMany
 from exporter.web.site import SITE, Site, problem
 
 logger = log.get("web")
@@ -114,17 +115,32 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if site.loopback_only and not is_loopback(_host(request)):
             return problem(403, "forbidden", "the Host header must name a loopback address")
+        if request.path not in ALWAYS:
+            site.limits.ask(request.remote or "")
+        if (answer := origins.preflight(request)) is not None:
+            return answer
+        origins.check(request)
+        _guess(request, site)
         role = ROLES.get(request.path, "read")
         if role is not None:
             await site.access.check(request.headers.get(hdrs.AUTHORIZATION), role)
         return await handler(request)
     except Refused as refused:
         return _refusal(refused)
+    except TooMany as many:
+        return _come_again(429, "too_many", str(many), many.retry_after)
     except web.HTTPException as error:
         return _http_problem(error)
     except Exception as error:
         logger.error("request failed", error, route=_route(request))
         return problem(500, "internal", "something went wrong here; see the log")
+
+
+def _guess(request: web.Request, site: Site) -> None:
+    """Let nobody keep our processor busy with passwords."""
+    given = request.headers.get(hdrs.AUTHORIZATION)
+    if given is not None and not site.access.knows(given):
+        site.limits.guess(request.remote or "")
 
 
 def _route(request: web.Request) -> str:
@@ -264,4 +280,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     policy = response.headers.get("Content-Security-Policy", landing.POLICY)  # a page may need another
     response.headers.update(SECURITY | {"Content-Security-Policy": policy})
     response.headers.update(request.app[SITE].headers)
+    origins.allow(request, response)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

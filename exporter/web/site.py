@@ -18,6 +18,7 @@ from exporter.web.access import Access
 from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.limits import Limits
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Site:
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
     crowd: Crowd = field(default_factory=Crowd)
+    limits: Limits = field(default_factory=Limits)
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
