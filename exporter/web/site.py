@@ -18,6 +18,7 @@ from exporter.web.access import Access
 from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.gate import Gate
 from exporter.web.limits import Limits
 
 
@@ -38,6 +39,7 @@ class Site:
     alerts: Alerts = field(default_factory=Alerts)
     crowd: Crowd = field(default_factory=Crowd)
     limits: Limits = field(default_factory=Limits)
+    gate: Gate | None = None
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""

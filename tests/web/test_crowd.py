@@ -105,10 +105,10 @@ async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> Non
     made.wait(guest)
     made.work(guest)
     async with asyncio.timeout(20):
-        while not guest.gone:
+        while not guest.gone:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert len(made) == 0
-    while made._timer is not None:
+    while made._timer is not None:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 

@@ -16,7 +16,7 @@ from exporter.web.site import Site
 from tests.web.test_access import HASH, basic
 from tests.web.test_server import board, problem, serving
 
-USERS = {name: HASH for name in ("scraper", "reader", "listener", "writer")}
+USERS = dict.fromkeys(("scraper", "reader", "listener", "writer"), HASH)
 ROLES = {"scraper": ("scrape",), "reader": ("read",), "listener": ("live",), "writer": ("write",)}
 CREDENTIALS: dict[str, str | None] = {
     "none": None,

@@ -5,6 +5,7 @@ import errno
 import socket
 import ssl
 import struct
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,6 +157,37 @@ async def test_the_context_of_the_moment_holds_for_who_comes_next(pem: Path) -> 
             await ask(made, trust)
         made.context = context
         assert await ask(made, trust) == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_a_client_without_a_certificate_of_our_authority_is_not_let_in(pem: Path) -> None:
+    tls = Tls(
+        cert_file=pem / "cert.pem", key_file=pem / "key.pem", client_ca_file=pem / "cert.pem",
+        client_auth_type="RequireAndVerifyClientCert",
+    )  # fmt: skip
+    stranger, friend = (ssl.create_default_context(cafile=pem / "cert.pem") for _ in range(2))
+    friend.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    async with opened(context=tls.context()) as (made, inside):
+        assert await ask(made, friend) == b"HTTP/1.1 200 OK\r\n"
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            stranger.maximum_version = version
+            try:
+                assert await ask(made, stranger) == b""
+            except OSError:
+                pass  # as soon as the handshake, or on the first read
+        await eventually(lambda: len(inside) == 0)
+
+
+async def test_tls_older_than_1_2_is_refused(pem: Path) -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    context = Tls(cert_file=pem / "cert.pem", key_file=pem / "key.pem").context()
+    async with opened(context=context) as (made, _):
+        with pytest.raises(OSError):
+            await ask(made, old)
 
 
 async def test_who_never_agrees_on_tls_makes_room_and_is_given_up(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
