@@ -6,13 +6,15 @@ import asyncio
 import errno
 import gc
 import signal
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from exporter import __version__, collectors, log
+from exporter import __version__, collectors, log, reload
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
@@ -25,17 +27,15 @@ from exporter.sources.costs import Costs
 from exporter.sources.genesis import Genesis
 from exporter.sources.heads import Heads
 from exporter.sources.rpc import Rpc
-from exporter.web import access
+from exporter.web import access, renewal
 from exporter.web.access import Access, WebConfig
+from exporter.web.crowd import shares
 from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
-from exporter.worker import Busy, Workers
+from exporter.worker import Workers
 from exporter.yaml12 import Problem
 
 PROGRESS_EVERY: Final = 2.0
-RELOAD_TIMEOUT: Final = 2.0
-FIXED: Final = ("state", "log")
-"""Sections that a reload does not change; so do the listen address and the chain id."""
 
 logger = log.get("app")
 
@@ -49,6 +49,7 @@ class Options:
     web_config: WebConfig
     reload: Callable[[], Loaded]
     reload_web: Callable[[], tuple[WebConfig | None, list[Problem]]]
+    web_file: Path | None = None
 
     def loopback_only(self, users: Mapping[str, str]) -> bool:
         """Whether the Host header must name this machine: that is all that keeps strangers' pages out."""
@@ -80,15 +81,18 @@ async def run(settings: Settings, options: Options) -> None:
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, board, ledger, workers, site)
+            crew.web_config = options.web_config
             feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
             pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             await crew.take_over(settings)
+            watching = group.create_task(reload.watch_web(crew, options))
             gc.collect()
             gc.freeze()
             await _until_stopped(signals, crew, options)
             await crew.leave()
             feeding.cancel()
             pushing.cancel()
+            watching.cancel()
     logger.info("stopped")
 
 
@@ -101,13 +105,13 @@ def _site(settings: Settings, options: Options, board: Board) -> Site:
 
 
 async def _serve(stack: AsyncExitStack, site: Site, options: Options) -> None:
-    runner = Runner(application(site), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    runner = Runner(application(site))
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     stack.push_async_callback(site.hub.close)
     tls = options.web_config.tls_server_config
     try:
-        await open_door(runner, options.host, options.port, tls.context() if tls else None)
+        site.gate = await open_door(runner, options.host, options.port, tls.context() if tls else None)
     except OSError as error:
         reason = "is taken by another program" if error.errno == errno.EADDRINUSE else "cannot be listened on"
         raise Unstartable(f"--web.listen-address: {options.host}:{options.port} {reason}") from None
@@ -125,46 +129,14 @@ def _listen(stack: AsyncExitStack) -> asyncio.Queue[signal.Signals]:
 
 async def _until_stopped(signals: asyncio.Queue[signal.Signals], crew: Crew, options: Options) -> None:
     while await signals.get() is signal.SIGHUP:
-        await _reload(crew, options)
-
-
-async def _reload(crew: Crew, options: Options) -> None:
-    try:
-        async with asyncio.timeout(RELOAD_TIMEOUT):
-            loaded, (web_config, problems) = await crew.workers("settings").run(
-                lambda: (options.reload(), options.reload_web())
-            )
-    except (TimeoutError, Busy) as error:
-        logger.warning("settings cannot be read, the old ones stay", error=log.describe(error))
-        return
-    if loaded.settings is None or web_config is None:
-        for problem in (*loaded.problems, *problems):
-            logger.warning("settings refused, the old ones stay", key=problem.path, problem=problem.message)
-        return
-    wanted = _restart_only(crew.settings, loaded.settings)
-    if wanted is not None:
-        crew.admit(web_config, options)
-        await crew.take_over(wanted)
-        logger.info("settings read anew")
-
-
-def _restart_only(old: Settings, new: Settings) -> Settings | None:
-    """The new settings with what only a restart can change kept as it was, and said so."""
-    for section in FIXED:
-        if getattr(old, section) != getattr(new, section):
-            logger.warning("a changed setting takes effect after a restart", key=section)
-    if old.limits.series != new.limits.series:
-        logger.warning("a changed setting takes effect after a restart", key="limits.series")
-    if old.chain is not None and new.chain is not None and old.chain.chain_id != new.chain.chain_id:
-        logger.warning("settings refused: another chain id takes effect after a restart", key="chain.chain_id")
-        return None
-    return replace(new, state=old.state, log=old.log, limits=replace(new.limits, series=old.limits.series))
+        await reload.everything(crew, options)
 
 
 class Crew:
     """The running collectors, one task each; new settings replace only those that depend on what changed."""
 
     settings: Settings
+    web_config = WebConfig()
 
     def __init__(self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site) -> None:
         self._group, self._board, self._ledger, self.workers, self._site = group, board, ledger, workers, site
@@ -189,18 +161,25 @@ class Crew:
             if collector.name in changed or old is None:
                 self._start(collector, sources)
 
-    def admit(self, web_config: WebConfig, options: Options) -> None:
-        """Let these users in from now on; `take_over` ends what others have begun."""
-        if web_config.tls_server_config != options.web_config.tls_server_config:
-            logger.warning("a changed setting takes effect after a restart", key="tls_server_config")
-        self._site.access.users = web_config.basic_auth_users
-        self._site.loopback_only = options.loopback_only(web_config.basic_auth_users)
-        self._site.headers = web_config.http_server_config.headers
+    def load_web(self, options: Options) -> renewal.Renewed:
+        """The web configuration anew; blocks."""
+        return renewal.load(options.reload_web, self._site.gate.context if self._site.gate else None)
+
+    def admit(self, web_config: WebConfig, context: ssl.SSLContext | None, options: Options) -> None:
+        """Let these users in from now on; `review` ends what others have begun."""
+        self.web_config = web_config
+        renewal.admit(self._site, web_config, context, options.loopback_only(web_config.basic_auth_users))
+
+    def review(self) -> None:
+        """End what would not be allowed any more."""
+        self._site.hub.review()
 
     def _open_doors(self, settings: Settings) -> None:
         site = self._site
         site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
-        site.hub.review()
+        site.limits.change(settings.limits.requests_per_second)
+        site.crowd.most, site.doors.room = shares(settings.limits.connections, settings.live.max_clients)
+        self.review()
 
     async def leave(self) -> None:
         """End all collectors and connections."""

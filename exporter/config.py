@@ -202,6 +202,10 @@ class Limits:
     routes_per_source: int = setting(s.integer(1, 10_000), "routes (pair and venues) per source", default=100)
     file_bytes: int = setting(s.integer(64 << 10, 1 << 30), "largest file of the bank that is read", default=64 << 20)
     store_files: int = setting(s.integer(1_000, 10_000_000), "files of a store that are looked at", default=500_000)
+    connections: int = setting(s.integer(24, 100_000), "HTTP connections beside the live feed's", default=256)
+    requests_per_second: int = setting(
+        s.integer(1, 100_000), "API requests from one address, ten times as many at once", default=100
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ FLOORS = [
     {"exporter.board"},
     {"exporter.live"},
     {"exporter.web"},
-    {"exporter.app"},
+    {"exporter.app", "exporter.reload"},
     {"exporter.__main__"},
 ]
 """From the ground up; what lies on a floor may import from its own and from below."""

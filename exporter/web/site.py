@@ -15,8 +15,11 @@ from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
 from exporter.web.access import Access
+from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.gate import Gate
+from exporter.web.limits import Limits
 
 
 @dataclass(slots=True)
@@ -34,6 +37,9 @@ class Site:
     ledger: Ledger | None = None
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    crowd: Crowd = field(default_factory=Crowd)
+    limits: Limits = field(default_factory=Limits)
+    gate: Gate | None = None
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
