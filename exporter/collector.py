@@ -13,6 +13,7 @@ from exporter.metrics import Family, Metric
 
 if TYPE_CHECKING:
     from exporter.collectors import live
+    from exporter.collectors.bus import Figures
     from exporter.config import Settings
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
@@ -62,6 +63,7 @@ class Sources:
     live: Callable[[], live.Snapshot]
     costs: Costs
     heads: Heads | None
+    bus: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exporter import app, collectors
+from exporter import app, collectors, serving
 from exporter.app import Crew, Options, Unstartable
 from exporter.board import Board
 from exporter.collector import Collector, Follow, Poll
@@ -183,7 +183,7 @@ async def test_refused_settings_leave_the_old_ones(tmp_path: Path, caplog: pytes
 async def test_settings_on_a_hung_disk_do_not_keep_it_from_ending(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "RELOAD_TIMEOUT", 0.01)
+    monkeypatch.setattr(serving, "RELOAD_TIMEOUT", 0.01)
     release = threading.Event()
 
     def reload() -> Loaded:

@@ -2,6 +2,7 @@
 
 from exporter.collector import Collector
 from exporter.collectors import (
+    bus,
     chain,
     exporter,
     gas,
@@ -37,4 +38,5 @@ ALL: tuple[Collector, ...] = (
     prices.COLLECTOR,
     host.COLLECTOR,
     live.COLLECTOR,
+    bus.COLLECTOR,
 )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from exporter import log
 from exporter.board import Board
+from exporter.collectors.bus import Figures
 from exporter.config import Settings
 from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
@@ -34,6 +35,7 @@ class Site:
     ledger: Ledger | None = None
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    bus: Figures = field(default_factory=Figures)
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
