@@ -3,6 +3,7 @@
 from exporter.collector import Collector
 from exporter.collectors import (
     bundles,
+    bus,
     chain,
     components,
     execution,
@@ -47,4 +48,5 @@ ALL: tuple[Collector, ...] = (
     prices.COLLECTOR,
     host.COLLECTOR,
     live.COLLECTOR,
+    bus.COLLECTOR,
 )

@@ -49,6 +49,8 @@ async def listen(request: web.Request) -> web.StreamResponse:
     try:
         if site.hub.closed:
             raise Full(503, "shutting down", 5)
+        if site.hub.early:
+            raise Full(503, "what happened before has not been read yet", 1)
         network = site.doors.enter(request.remote or "")
     except Full as full:
         site.hub.figures.refused[Turned.ADDRESS if full.status == 429 else Turned.FULL] += 1

@@ -9,6 +9,7 @@ from typing import Any
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (
     bundles,
+    bus,
     chain,
     components,
     execution,
@@ -260,4 +261,5 @@ EXAMPLES: dict[str, Any] = {
         (FileSystem("/", 270_000_000_000, 90_000_000_000),), (5_000_000, 7_000_000), (1_000_000, 2_000_000),
     ),
     "live": feed(),
+    "bus": bus.Snapshot(True, 2, {"published": 40, "received": 7}, 1, 0, 1_749_999_999.0),
 }  # fmt: skip
