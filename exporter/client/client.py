@@ -44,7 +44,7 @@ class Client:
     Nothing here raises, the constructor included: what is wrong is logged once to the logger `exporter.client`.
 
     Args:
-        url: of the exporter.
+        url: of the exporter; an empty one if there is only the file.
         user, password, password_file: of its web configuration; the user needs the role `write`.
         ca_file: authorities of its certificate in PEM, if the system's do not know it.
         file: the fallback; a path that the exporter's setting `bot.events` names.
@@ -192,7 +192,7 @@ class Client:
 
     def _resolved(self, chosen: Mapping[str, Any]) -> Route | None:
         try:
-            return options.route(chosen)
+            return None if chosen["url"] == "" else options.route(chosen)
         except Wrong as wrong:
             self._mistake(str(wrong))
         return None
