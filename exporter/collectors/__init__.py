@@ -2,6 +2,8 @@
 
 from exporter.collector import Collector
 from exporter.collectors import (
+    bot_api,
+    bot_state,
     bundles,
     bus,
     chain,
@@ -37,8 +39,10 @@ ALL: tuple[Collector, ...] = (
     bundles.COLLECTOR,
     components.COLLECTOR,
     memory_bank.COLLECTOR,
+    bot_state.COLLECTOR,
     logs.COLLECTOR,
     process.COLLECTOR,
+    bot_api.COLLECTOR,
     storage.COLLECTOR,
     rpc.COLLECTOR,
     chain.COLLECTOR,
