@@ -16,6 +16,7 @@ from exporter import __version__, collectors, log
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
+from exporter.event_intake import Intake
 from exporter.ledger import InUse, Ledger, Unusable
 from exporter.live.feeds import Feeds
 from exporter.live.grafana import Grafana
@@ -75,11 +76,13 @@ async def run(settings: Settings, options: Options) -> None:
         stack.callback(workers.close)
         site = _site(settings, options, board)
         site.keep(ledger)
+        intake = Intake(ledger, lambda: site.settings)
+        site.report_to(intake, workers("event bodies"))
         signals = _listen(stack)
         await _serve(stack, site, options)
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
-            crew = Crew(group, board, ledger, workers, site)
+            crew = Crew(group, board, ledger, workers, site, intake)
             feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
             pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             await crew.take_over(settings)
@@ -166,8 +169,11 @@ class Crew:
 
     settings: Settings
 
-    def __init__(self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site, intake: Intake
+    ) -> None:
         self._group, self._board, self._ledger, self.workers, self._site = group, board, ledger, workers, site
+        self._intake = intake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rpc: Rpc | None = None
         self._heads: Heads | None = None
@@ -233,7 +239,7 @@ class Crew:
     def _sources(self) -> Sources:
         return Sources(
             self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
-            self._site.hub.snapshot, costs=self._costs, heads=self._heads,
+            self._site.hub.snapshot, costs=self._costs, heads=self._heads, intake=self._intake,
         )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:

@@ -15,6 +15,7 @@ from exporter.metrics import Family, Metric
 if TYPE_CHECKING:
     from exporter.collectors import live
     from exporter.config import Settings
+    from exporter.event_intake import Intake
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
     from exporter.sources.costs import Costs
@@ -63,6 +64,7 @@ class Sources:
     live: Callable[[], live.Snapshot]
     costs: Costs
     heads: Heads | None
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)
