@@ -6,11 +6,25 @@ import mimetypes
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Final
+
+ZONES: Final = Path("/usr/share/zoneinfo")
+
+
+def import_zoneinfo() -> None:
+    """Import it, unless that has been done.
+
+    To learn where the system's time zones are it loads all that is known of how Python was built; where they are at
+    their usual place it is told.
+    """
+    usual = "PYTHONTZPATH" not in os.environ and ZONES.is_dir()
+    with _environment(PYTHONTZPATH=str(ZONES)) if usual else nullcontext():
+        import zoneinfo  # noqa: F401
 
 
 def import_aiohttp() -> None:
@@ -72,3 +86,6 @@ def alone(package: str, name: str) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+import_zoneinfo()

@@ -93,6 +93,22 @@ def asked(exporter: Running, *names: str) -> bool:
     return set(names) <= found
 
 
+ZONES = """
+import os, sys
+import exporter.__main__
+from zoneinfo import ZoneInfo
+print(any(name.startswith("_sysconfigdata") for name in sys.modules), os.environ.get("PYTHONTZPATH"))
+print(ZoneInfo("America/New_York"))
+"""
+
+
+@pytest.mark.parametrize("told", [{}, {"PYTHONTZPATH": "/usr/share/zoneinfo"}])
+def test_time_zones_do_without_what_is_known_of_how_python_was_built(told: dict[str, str]) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONTZPATH"} | told
+    ran = subprocess.run([sys.executable, "-c", ZONES], env=environment, capture_output=True, check=True, text=True)
+    assert ran.stdout.split() == ["False", str(told.get("PYTHONTZPATH")), "America/New_York"]
+
+
 def test_a_module_alone_is_that_module_and_its_package_stays_away() -> None:
     probe = (
         "import sys; from exporter import metrics; print(metrics.float_text(1e6), 'prometheus_client' in sys.modules)"
