@@ -25,6 +25,7 @@ FLOORS = [
         "exporter.books",
         "exporter.course",
         "exporter.event_books",
+        "exporter.event_intake",
         "exporter.event_totals",
         "exporter.expenses",
         "exporter.history",
