@@ -41,8 +41,7 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 	@$(PY) -m tools.golden
 
 dashboards: ready  ## write grafana/dashboards/*.json anew
-	@$(PY) -m tools.dashboards
-	@$(PY) -m tools.live_dashboard
+	@$(PY) -m tools.grafana
 
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets

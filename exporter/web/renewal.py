@@ -44,7 +44,7 @@ def admit(site: Site, new: WebConfig, context: ssl.SSLContext | None, loopback_o
         elif context is not None:
             site.gate.context = context
     site.access.users, site.loopback_only = new.basic_auth_users, loopback_only
-    site.headers = new.http_server_config.headers
+    site.headers, site.web_config = new.http_server_config.headers, new
 
 
 def marks(file: Path, config: WebConfig) -> Marks:

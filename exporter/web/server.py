@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
@@ -42,14 +42,14 @@ LINGERING: Final = 1.0
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(site: Site) -> web.Application:
-    """The aiohttp application with all routes."""
+def application(site: Site, rooms: Iterable[routes.Room] = routes.ROOMS) -> web.Application:
+    """The aiohttp application with the routes of these rooms beside its own."""
     app = web.Application(middlewares=[_guard], client_max_size=64 << 10)
     app[SITE] = site
     app.on_response_prepare.append(_add_headers)
     for path, handler in ROUTES.items():
         app.router.add_get(path, handler)
-    app.router.add_routes(routes.routes(site))
+    app.router.add_routes(routes.routes(site, rooms))
     return app
 
 
