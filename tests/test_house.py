@@ -30,6 +30,7 @@ FLOORS = [
         "exporter.expenses",
         "exporter.history",
         "exporter.reconciliation",
+        "exporter.safekeeping",
         "exporter.slots",
         "exporter.verdict",
         "exporter.wallet_books",
