@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets configuration install clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -43,6 +43,13 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 dashboards: ready  ## write grafana/dashboards/*.json anew
 	@$(PY) -m tools.dashboards
 	@$(PY) -m tools.live_dashboard
+
+configuration: ready  ## write docs/configuration.md anew
+	@$(PY) -m tools.configuration
+
+install:  ## for systemd: into /opt/arb-exporter, /etc/arb-exporter and /etc/systemd/system (PREFIX, DESTDIR: see tools/install.sh)
+	@tools/setup.sh assets || true
+	@tools/install.sh
 
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets

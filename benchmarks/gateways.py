@@ -137,7 +137,7 @@ async def listen(ports: list[int], seconds: float) -> list[float]:
 async def ages(port: int, seconds: float) -> list[float]:
     found: list[float] = []
     end = time.monotonic() + seconds
-    async with connect(f"ws://127.0.0.1:{port}/ws") as client:
+    async with connect(f"ws://127.0.0.1:{port}/ws", open_timeout=60) as client:
         await client.send(SUBSCRIBE)
         while time.monotonic() < end:
             message: Any = json.loads(await client.recv())
