@@ -19,8 +19,9 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; a quarter of an hour
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py
+proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; half an hour
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
+		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .
@@ -32,7 +33,7 @@ types: ready  ## mypy
 # The table of what is not covered is shown when it is too much; otherwise pytest's last line stays in sight.
 unit: ready  ## tests with coverage
 	@$(PY) -m coverage erase
-	$(RUN) $(PY) -m coverage run -m pytest -q
+	$(RUN) $(PY) -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 	@$(PY) -m coverage combine -q
 	@total=$$($(PY) -m coverage report --precision=2 --format=total) || { $(PY) -m coverage report --precision=2; exit 1; }; \
 		echo "coverage of exporter/ with branches: $$total %"
@@ -41,8 +42,7 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 	@$(PY) -m tools.golden
 
 dashboards: ready  ## write grafana/dashboards/*.json anew
-	@$(PY) -m tools.dashboards
-	@$(PY) -m tools.live_dashboard
+	@$(PY) -m tools.grafana
 
 configuration: ready  ## write docs/configuration.md anew
 	@$(PY) -m tools.configuration

@@ -131,6 +131,7 @@ def _serve(options: argparse.Namespace, settings: config.Settings, web_config: W
         web_config=web_config,
         reload=lambda: config.load(options.config_file, os.environ),
         reload_web=lambda: _web(options),
+        web_file=options.web_config,
     )
     try:
         asyncio.run(

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
-from exporter import __version__, collectors, log
+from exporter import __version__, collectors, log, reload
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Settings
@@ -18,7 +18,7 @@ from exporter.ledger import InUse, Ledger, Unusable
 from exporter.live.feeds import Feeds
 from exporter.live.grafana import Grafana
 from exporter.live.hub import Hub
-from exporter.serving import Options, Unstartable, admit, listen, make_site, open_doors, read_anew, serve
+from exporter.serving import Options, Unstartable, listen, make_site, open_doors, serve
 from exporter.sources.contracts import Contracts
 from exporter.sources.costs import Costs
 from exporter.sources.genesis import Genesis
@@ -60,6 +60,7 @@ async def run(settings: Settings, options: Options) -> None:
             pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             publishing = group.create_task(_publish(site, ledger))
             await crew.take_over(settings)
+            watching = group.create_task(reload.watch_web(crew, options))
             gc.collect()
             gc.freeze()
             await _until_stopped(signals, crew, options)
@@ -67,6 +68,7 @@ async def run(settings: Settings, options: Options) -> None:
             feeding.cancel()
             pushing.cancel()
             publishing.cancel()
+            watching.cancel()
     logger.info("stopped")
 
 
@@ -90,29 +92,7 @@ async def _publish(site: Site, ledger: Ledger) -> None:
 
 async def _until_stopped(signals: asyncio.Queue[signal.Signals], crew: Crew, options: Options) -> None:
     while await signals.get() is signal.SIGHUP:
-        await _reload(crew, options)
-
-
-async def _reload(crew: Crew, options: Options) -> None:
-    found = await read_anew(crew.workers("settings"), options)
-    wanted = None if found is None else _restart_only(crew.settings, found[0])
-    if found is not None and wanted is not None:
-        admit(crew.site, found[1], options)
-        await crew.take_over(wanted)
-        logger.info("settings read anew")
-
-
-def _restart_only(old: Settings, new: Settings) -> Settings | None:
-    """The new settings with what only a restart can change kept as it was, and said so."""
-    for section in FIXED:
-        if getattr(old, section) != getattr(new, section):
-            logger.warning("a changed setting takes effect after a restart", key=section)
-    if old.limits.series != new.limits.series:
-        logger.warning("a changed setting takes effect after a restart", key="limits.series")
-    if old.chain is not None and new.chain is not None and old.chain.chain_id != new.chain.chain_id:
-        logger.warning("settings refused: another chain id takes effect after a restart", key="chain.chain_id")
-        return None
-    return replace(new, state=old.state, log=old.log, limits=replace(new.limits, series=old.limits.series))
+        await reload.everything(crew, options)
 
 
 class Crew:
@@ -142,6 +122,19 @@ class Crew:
         for collector in collectors.ALL:
             if collector.name in changed or old is None:
                 self._start(collector, sources)
+
+    def possible(self, new: Settings) -> Settings | None:
+        """The new settings with what only a restart can change kept as it was, and said so; None: refused."""
+        old = self.settings
+        for section in FIXED:
+            if getattr(old, section) != getattr(new, section):
+                reload.needs_restart(section)
+        if old.limits.series != new.limits.series:
+            reload.needs_restart("limits.series")
+        if old.chain is not None and new.chain is not None and old.chain.chain_id != new.chain.chain_id:
+            logger.warning("settings refused: another chain id takes effect after a restart", key="chain.chain_id")
+            return None
+        return replace(new, state=old.state, log=old.log, limits=replace(new.limits, series=old.limits.series))
 
     async def leave(self) -> None:
         """End all collectors and connections."""

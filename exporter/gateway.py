@@ -7,10 +7,10 @@ import gc
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from exporter import __version__, log
+from exporter import __version__, log, reload
 from exporter.board import Board, poll
 from exporter.bus.link import Broken
 from exporter.bus.names import Names
@@ -20,7 +20,7 @@ from exporter.collectors import bus, live
 from exporter.collectors import exporter as own
 from exporter.config import Settings
 from exporter.live.echo import Echo
-from exporter.serving import Options, Unstartable, admit, listen, make_site, open_doors, read_anew, serve
+from exporter.serving import Options, Unstartable, listen, make_site, open_doors, serve
 from exporter.web import live_page, openapi, remote, ws
 from exporter.web.server import application
 from exporter.web.site import Site
@@ -54,12 +54,14 @@ async def run(settings: Settings, options: Options) -> None:
         _note(site, False)
         await serve(stack, site, options, app)
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}", gateway=True)
+        post = Post(site, workers)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in (relay.run(url), *_polls(site, figures))]
+            calls = (relay.run(url), reload.watch_web(post, options), *_polls(site, figures))
+            tasks = [group.create_task(call) for call in calls]
             gc.collect()
             gc.freeze()
             while await signals.get() is signal.SIGHUP:
-                await _reload(site, workers, options)
+                await reload.everything(post, options)
             for task in tasks:
                 task.cancel()
     logger.info("stopped")
@@ -99,18 +101,25 @@ def _polls(site: Site, figures: bus.Figures) -> list[Coroutine[Any, Any, None]]:
     return [poll(site.board, collector, read, every) for collector, read, every in table]
 
 
-async def _reload(site: Site, workers: Workers, options: Options) -> None:
-    found = await read_anew(workers("settings"), options)
-    if found is None:
-        return
-    new, old = found[0], site.settings
-    for key, changed in (
-        ("bot.name", new.bot.name != old.bot.name),
-        ("live.bus", new.live.bus_url != old.live.bus_url),
-        ("log", new.log != old.log),
-    ):
-        if changed:
-            logger.warning("a changed setting takes effect after a restart", key=key)
-    admit(site, found[1], options)
-    open_doors(site, replace(new, bot=old.bot, log=old.log))
-    logger.info("settings read anew")
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A running gateway, to which new settings may come."""
+
+    site: Site
+    workers: Workers
+
+    def possible(self, new: Settings) -> Settings:
+        """The new settings with what only a restart can change kept as it was, and said so."""
+        old = self.site.settings
+        for key, changed in (
+            ("bot.name", new.bot.name != old.bot.name),
+            ("live.bus", new.live.bus_url != old.live.bus_url),
+            ("log", new.log != old.log),
+        ):
+            if changed:
+                reload.needs_restart(key)
+        return replace(new, bot=old.bot, log=old.log)
+
+    async def take_over(self, settings: Settings) -> None:
+        """Go on with these settings."""
+        open_doors(self.site, settings)

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
 
 from aiohttp import web
 
@@ -16,16 +16,11 @@ from exporter import log
 from exporter.board import Board
 from exporter.config import Loaded, Settings
 from exporter.live.hub import Hub
-from exporter.web import access
-from exporter.web.access import Access, WebConfig
+from exporter.web.access import Access, WebConfig, is_loopback
+from exporter.web.crowd import shares
 from exporter.web.server import Runner, open_door
 from exporter.web.site import Site
-from exporter.worker import Busy, Worker
 from exporter.yaml12 import Problem
-
-RELOAD_TIMEOUT: Final = 2.0
-
-logger = log.get("app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +32,11 @@ class Options:
     web_config: WebConfig
     reload: Callable[[], Loaded]
     reload_web: Callable[[], tuple[WebConfig | None, list[Problem]]]
+    web_file: Path | None = None
 
     def loopback_only(self, users: Mapping[str, str]) -> bool:
         """Whether the Host header must name this machine: that is all that keeps strangers' pages out."""
-        return not users and access.is_loopback(self.host)
+        return not users and is_loopback(self.host)
 
 
 class Unstartable(log.Plain):
@@ -53,7 +49,8 @@ def make_site(settings: Settings, options: Options, board: Board, hub: Hub) -> S
     users = web_config.basic_auth_users
     loopback_only = options.loopback_only(users)
     headers = web_config.http_server_config.headers
-    return Site(board, Access(users, settings.access), loopback_only, headers, hub=hub, settings=settings)
+    access = Access(users, settings.access)
+    return Site(board, access, loopback_only, headers, hub=hub, settings=settings, web_config=web_config)
 
 
 async def serve(stack: AsyncExitStack, site: Site, options: Options, application: web.Application) -> None:
@@ -62,13 +59,13 @@ async def serve(stack: AsyncExitStack, site: Site, options: Options, application
     Raises:
         Unstartable: the address cannot be listened on.
     """
-    runner = Runner(application, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    runner = Runner(application)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     stack.push_async_callback(site.hub.close)
     tls = options.web_config.tls_server_config
     try:
-        await open_door(runner, options.host, options.port, tls.context() if tls else None)
+        site.gate = await open_door(runner, options.host, options.port, tls.context() if tls else None)
     except OSError as error:
         reason = "is taken by another program" if error.errno == errno.EADDRINUSE else "cannot be listened on"
         raise Unstartable(f"--web.listen-address: {options.host}:{options.port} {reason}") from None
@@ -84,31 +81,9 @@ def listen(stack: AsyncExitStack) -> asyncio.Queue[signal.Signals]:
     return signals
 
 
-async def read_anew(worker: Worker, options: Options) -> tuple[Settings, WebConfig] | None:
-    """The settings as their files have them now; None, and why in the log, if the old ones have to stay."""
-    try:
-        async with asyncio.timeout(RELOAD_TIMEOUT):
-            loaded, (web_config, problems) = await worker.run(lambda: (options.reload(), options.reload_web()))
-    except (TimeoutError, Busy) as error:
-        logger.warning("settings cannot be read, the old ones stay", error=log.describe(error))
-        return None
-    if loaded.settings is None or web_config is None:
-        for problem in (*loaded.problems, *problems):
-            logger.warning("settings refused, the old ones stay", key=problem.path, problem=problem.message)
-        return None
-    return loaded.settings, web_config
-
-
-def admit(site: Site, web_config: WebConfig, options: Options) -> None:
-    """Let these users in from now on; the hub's review ends what others have begun."""
-    if web_config.tls_server_config != options.web_config.tls_server_config:
-        logger.warning("a changed setting takes effect after a restart", key="tls_server_config")
-    site.access.users = web_config.basic_auth_users
-    site.loopback_only = options.loopback_only(web_config.basic_auth_users)
-    site.headers = web_config.http_server_config.headers
-
-
 def open_doors(site: Site, settings: Settings) -> None:
     """Let in as these settings say, and end what they no longer allow."""
     site.access.roles, site.doors.limits, site.settings = settings.access, settings.live, settings
+    site.limits.change(settings.limits.requests_per_second)
+    site.crowd.most, site.doors.room = shares(settings.limits.connections, settings.live.max_clients)
     site.hub.review()

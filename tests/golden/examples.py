@@ -8,9 +8,15 @@ from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (
+    bot_api,
+    bot_state,
+    bundles,
     bus,
     chain,
+    components,
+    execution,
     exporter,
+    flash_loans,
     gas,
     live,
     logs,
@@ -21,14 +27,17 @@ from exporter.collectors import (
     reconcile,
     rpc,
     storage,
+    strategies,
     trades,
     wallet,
     wallet_transactions,
 )
+from exporter.event_totals import Word
 from exporter.live.figures import Figures
 from exporter.metrics import Distribution
 from exporter.reconciliation import Sums
 from exporter.sources.bank_documents import Document
+from exporter.sources.bot_documents import Report, Said, Tally
 from exporter.sources.contracts import PoolFacts, Token
 from exporter.sources.curves import Concentrated, ConstantProduct
 from exporter.sources.host import FileSystem, HostSample
@@ -81,6 +90,7 @@ def feed() -> live.Snapshot:
     figures = Figures()
     figures.messages |= {"prices": 1_200, "trades": 7}
     figures.disconnects |= {"client": 3, "slow": 1}
+    figures.refused |= {"credentials": 2, "full": 1}
     for seconds in (0.0002, 0.0004, 0.02):
         figures.latency.observe(seconds)
     figures.push = live.Push(up=True, messages={("websocket", "success"): 40, ("websocket", "failed"): 1})
@@ -108,12 +118,76 @@ EXAMPLES: dict[str, Any] = {
                     {"slippage": 8},
                 ),
                 "recent": SourceTotal(True, None, {}, {}),
+                "events": SourceTotal(
+                    True, 1_749_999_990.5,
+                    {ROUTE: RouteTotal(3, 1, 2 * 10**16, 3 * 10**16, 10**16, 10**15, 4 * 10**16)},
+                    {"gas": 1}, 3 * 10**16, 10**16,
+                ),
             }
         ),
         {"memory_bank": "real"},
         False,
     ),
-    "opportunities": opportunities.Snapshot("default", {("memory_bank", *ROUTE, "detected"): 5}),
+    "opportunities": opportunities.Snapshot(
+        "default",
+        {("memory_bank", *ROUTE, "detected"): 5, ("events", *ROUTE, "detected"): 9, ("events", *ROUTE, "rejected"): 4},
+        frozenset(("memory_bank", "events")),
+        {
+            "rejections": {("gas_too_high", ""): 3, ("other", ""): 1},
+            "stage_expected_wei": {("detected", ""): 9 * 10**16, ("rejected", ""): 10**16},
+            "hours": {("14", ""): 9},
+        },
+    ),
+    "strategies": strategies.Snapshot(
+        "default",
+        {
+            "strategy_trades": {("triangular", "success"): 2, ("unknown", "failed"): 1},
+            "strategy_net_wei": {("triangular", ""): 2 * 10**16, ("unknown", ""): -(10**15)},
+            "strategy_gain_wei": {("triangular", ""): 2 * 10**16, ("unknown", ""): 0},
+            "strategy_loss_wei": {("triangular", ""): 0, ("unknown", ""): 10**15},
+            "strategy_gas_wei": {("triangular", ""): 10**15, ("unknown", ""): 10**15},
+            "strategy_amount_wei": {("triangular", ""): 4 * 10**18},
+            "strategy_gas_used": {("triangular", ""): 620_000},
+        },
+    ),
+    "execution": execution.Snapshot(
+        "default",
+        {
+            "path_trades": {("2", "success"): 2, ("unknown", "failed"): 1},
+            "path_net_wei": {("2", ""): 2 * 10**16, ("unknown", ""): -(10**15)},
+            "duration": {("discovery_to_submission", "04"): 2},
+            "duration_us": {("discovery_to_submission", ""): 612_500},
+            "slippage": {("aerodrome", "02"): 2, ("baseswap", "02"): 2},
+            "slippage_wei": {("aerodrome", ""): 16 * 10**14, ("baseswap", ""): 16 * 10**14},
+            "fee_wei": {("gas", ""): 2 * 10**15, ("l1", ""): 10**12},
+            "gas_used": {("", ""): 620_000},
+        },
+    ),
+    "flash_loans": flash_loans.Snapshot(
+        "default",
+        {
+            "loans": {("balancer", "success"): 12, ("aave", "failed"): 1},
+            "loan_fee_wei": {("balancer", ""): 0},
+            "loan_largest_wei": {("balancer", "WETH"): 25 * 10**18},
+        },
+    ),
+    "bundles": bundles.Snapshot(
+        "default", {"bundles": {("flashbots", "submitted"): 7, ("flashbots", "included"): 5}}
+    ),
+    "components": components.Snapshot(
+        "default",
+        (
+            Word("cache", "quotes", (), 1_749_999_990.0, ("900", "100", "64", "65536")),
+            Word("component", "executor", (), 1_749_999_990.0, ("ok",)),
+            Word("component", "scanner", (), 1_749_900_000.0, ("down",)),
+            Word("dex", "aerodrome", (), 1_749_999_990.0, ("0.625", "5000000000000000000")),
+            Word("pair", "WETH/USDC", (), 1_749_999_990.0, ("0.5", "4000000000000000000")),
+            Word("pool", "rpc", (), 1_749_999_990.0, ("3", "10")),
+            Word("price", "WETH/USDC", ("aerodrome",), 1_749_999_990.0, ("3003.42",)),
+        ),
+        {"cache_hits": {("quotes", ""): 900}, "cache_misses": {("quotes", ""): 100}},
+        1_750_000_000.0,
+    ),
     "memory_bank": memory_bank.Snapshot(
         "default",
         True,
@@ -131,6 +205,27 @@ EXAMPLES: dict[str, Any] = {
             ),
         ),
     ),
+    "bot_state": bot_state.Snapshot(
+        "default", 1_750_000_000.0,
+        (
+            Report("state", True, 1_749_999_990.0,
+                   Said(status="running", web3_connected=True, balance_ether=1.25, block=30_000_000)),
+            Report("system_state", True, 1_749_999_991.0,
+                   Said(uptime_seconds=37136.0, block=29_999_998,
+                        components={"arbitrage_bot": True, "dashboard": False})),
+            Report("executions", True, 1_749_999_992.0, Said(trades={"unknown": 41})),
+            Report("opportunities", True, 1_749_999_993.0, Said(open_opportunities=0)),
+            Report("pool_metrics", False, 1_749_990_000.0, Said()),
+            Report("metrics", True, 1_749_999_994.0,
+                   Said(trades={"success": 26, "failed": 2}, net_profit_ether=0.85, success_ratio=0.92,
+                        balance_ether=1.25, block=29_999_999)),
+            Report("performance", True, 1_749_999_995.0,
+                   Said(trades={"success": 137, "failed": 18}, net_profit_usd=389.25, gas_cost_ether=0.25,
+                        success_ratio=0.924)),
+            Report("dex_performance", True, 1_749_999_996.0, Said(venues={"aerodrome": Tally(35, 0.75)})),
+        ),
+    ),
+    "bot_api": bot_api.Snapshot("default", 0.0125, 1_749_999_998.5),
     "process": process.Snapshot("default", ProcessSample(88_080_384, 31.25, 14, 9, 1_749_900_000.0)),
     "storage": storage.Snapshot(
         (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False),

@@ -1,0 +1,167 @@
+"""Every query of every dashboard, asked of a Prometheus that scrapes the demo: data in every panel, and no NaN."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.grafana.files import ANNOTATIONS, DASHBOARDS, PANELS, ROOT, Json
+from tests.running import free_port, until
+
+PATIENCE = 75.0
+"""Seconds: two rates need a trade between three scrapes, and the bot trades when a chance comes."""
+SCRAPE = 5
+VARIABLES = {
+    "$__rate_interval": f"{4 * SCRAPE}s",
+    "$__interval": f"{SCRAPE}s",
+    "$__range": "60s",
+    "$job": ".+",
+    "$instance": ".+",
+    "$bot": ".+",
+    "$source": "chain",
+}
+WITHOUT = {
+    "gas-network: L1 fees": "the demo's chain has no L1 below it, so there is no oracle of its fees",
+    "gas-network: Reorg depth": "nobody reorganises the demo's chain",
+    "memory-bank: Invalid records, all time": "the demo's bot writes no bad records",
+    "memory-bank: Invalid records over time": "the demo's bot writes no bad records",
+    "exporter: Grafana Live": "the demo runs without Grafana",
+    "exporter: Pushed to Grafana": "the demo runs without Grafana",
+}
+"""Panels that may be empty here, and why; what they show instead is their own `noValue`."""
+
+
+class Prometheus:
+    """The demo's Prometheus, asked as Grafana asks it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, **parameters: Any) -> Any:
+        data = urllib.parse.urlencode(parameters, doseq=True).encode()
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", data=data, timeout=20) as answer:  # noqa: S310  loopback
+            return json.load(answer)["data"]
+
+    def values(self, target: Json) -> list[list[float]]:
+        """The values of each series that a target finds."""
+        expr = filled(target["expr"])
+        if target.get("instant"):
+            found = self.ask("query", query=expr)["result"]
+            return [[float(series["value"][1])] for series in found]
+        now = time.time()
+        found = self.ask("query_range", query=expr, start=now - 60, end=now, step=SCRAPE)["result"]
+        return [[float(value) for _, value in series["values"]] for series in found]
+
+
+def filled(expr: str) -> str:
+    for variable, value in VARIABLES.items():
+        expr = expr.replace(variable, value)
+    return expr
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A running demo with Prometheus, and somebody who listens to its live feed."""
+    folder, port = tmp_path_factory.mktemp("demo"), free_port()
+    about, said = folder / "demo.json", folder / "said.txt"
+    command = [sys.executable, "-m", "demo", f"--exporter-port={port}", f"--json={about}"]
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, env=os.environ)
+    try:
+        until(lambda: about.exists() or process.poll() is not None, 120)
+        assert process.poll() is None, said.read_text()
+        found = json.loads(about.read_text())
+        assert found["prometheus_url"], "prometheus is part of Debian's package of that name; `make test` installs it"
+        with listener(found["exporter_url"]):
+            yield found
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+class listener:  # noqa: N801 - used like a function
+    """A client of the live feed for as long as the block lasts."""
+
+    def __init__(self, url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._listen(url),))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _listen(self, url: str) -> None:
+        self._task = asyncio.current_task()
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(f"{url}/ws", protocols=["arb.live.v1"]) as ws,
+            ):
+                await ws.send_json({"op": "subscribe", "topics": ["prices", "trades", "gas"]})
+                async for _ in ws:
+                    pass
+        except asyncio.CancelledError:
+            return
+
+
+@pytest.fixture(scope="module")
+def empty(demo: dict[str, Any]) -> dict[str, list[str]]:
+    """Panels with targets that found nothing by the time everything else had something; asked again and again."""
+    prometheus = Prometheus(demo["prometheus_url"])
+    waiting = {str(panel.id): panel.values[0] for panel in PANELS}
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and set(waiting) - set(WITHOUT):
+        waiting = {name: panel for name, panel in waiting.items() if missing(prometheus, panel)}
+    return {name: missing(prometheus, panel) for name, panel in waiting.items()}
+
+
+def missing(prometheus: Prometheus, panel: Json) -> list[str]:
+    """The panel's targets that find nothing; values that are no numbers end the test at once."""
+    empty = []
+    for target in panel["targets"]:
+        found = prometheus.values(target)
+        assert all(math.isfinite(v) for series in found for v in series), (panel["title"], target["expr"])
+        if not any(found):
+            empty.append(target["expr"])
+    return empty
+
+
+def test_every_panel_has_data_or_says_why_not(empty: dict[str, list[str]]) -> None:
+    assert {name: queries for name, queries in empty.items() if name not in WITHOUT} == {}
+
+
+def test_what_may_be_empty_is_what_is_empty(empty: dict[str, list[str]]) -> None:
+    """Nobody keeps a place on the list that is not needed any more."""
+    assert set(WITHOUT) == set(empty)
+
+
+def test_every_variable_has_values(demo: dict[str, Any], empty: object) -> None:
+    prometheus = Prometheus(demo["prometheus_url"])
+    for dashboard in DASHBOARDS:
+        for variable in dashboard.values[0]["templating"]["list"][1:]:
+            selector, _, label = filled(variable["query"]["query"]).removeprefix("label_values(").rpartition(", ")
+            assert prometheus.ask(f"label/{label.rstrip(')')}/values", **{"match[]": selector})
+
+
+def test_annotations_can_be_asked_for(demo: dict[str, Any], empty: object) -> None:
+    prometheus = Prometheus(demo["prometheus_url"])
+    found = {str(note.id): prometheus.values({"expr": note.values[0]["expr"]}) for note in ANNOTATIONS}
+    assert all(found[f"{page.id}: Restarts"] and found[f"{page.id}: Trades"] for page in DASHBOARDS)

@@ -1,0 +1,92 @@
+"""Distribution: where does the profit come from, and where is the money?"""
+
+from tools.grafana.looks import ETH, MINUTE, NUMBER, RATIO, SHARE, SIGNED
+from tools.grafana.money import NET, freshness, net_profit, success, truth
+from tools.grafana.page import WORD, Page, row
+from tools.grafana.panels import Column, bars, lines, table
+from tools.grafana.queries import Query, earned, per_minute, succeeded, succeeded_ever, total
+
+TRADES, CHOSEN = "arb_bot_trades_total", "$source"
+ROUTE = "pair, dex_buy, dex_sell"
+
+COMES_FROM = [net_profit(6), success(6), freshness(6), truth(6)]
+
+PROFIT = [
+    bars(
+        "Net profit by pair, all time",
+        "By the chosen source's word, since its first trade.",
+        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), decimals=5, steps=SIGNED, low=None,
+    ),
+    bars(
+        "Net profit by venue bought at, all time",
+        "By the chosen source's word, since its first trade.",
+        ETH, Query(total(NET, "dex_buy", source=CHOSEN), "{{dex_buy}}"), decimals=5, steps=SIGNED, low=None,
+    ),
+    bars(
+        "Net profit by venue sold at, all time",
+        "By the chosen source's word, since its first trade.",
+        ETH, Query(total(NET, "dex_sell", source=CHOSEN), "{{dex_sell}}"), decimals=5, steps=SIGNED, low=None,
+    ),
+]  # fmt: skip
+
+OVER_TIME = [
+    lines(
+        "Net profit by pair",
+        "The chosen source's net profit, summed over all its trades since the first.",
+        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"),
+    ),
+    lines(
+        "Trades by pair",
+        "Trades per minute by the chosen source.",
+        MINUTE, Query(per_minute(TRADES, "pair", source=CHOSEN), "{{pair}}"), low=0,
+    ),
+    lines(
+        "Trades by venues",
+        "Trades per minute by the chosen source, by where was bought and where sold.",
+        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0,
+    ),
+]  # fmt: skip
+
+ROUTES = [
+    table(
+        "Routes, all time",
+        "A line for each pair and way through the venues, from the chosen source's totals since its first trade. The chain "
+        "does not tell which route a reverted transaction meant: those are `unknown`.",
+        ROUTE,
+        Column("Trades", total(TRADES, ROUTE, source=CHOSEN), NUMBER, 0),
+        Column("Share of trades", f"{total(TRADES, ROUTE, source=CHOSEN)} / scalar({total(TRADES, source=CHOSEN)})", RATIO, 1),
+        Column("Succeeded", succeeded_ever(TRADES, ROUTE, source=CHOSEN), RATIO, 0, SHARE),
+        Column("Net profit", total(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
+        Column("Net profit, shown time", earned(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
+        names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
+    ),
+]  # fmt: skip
+
+LIQUIDITY = [
+    table(
+        "Liquidity of pools",
+        "What is in each pool now, in the tokens' own units.",
+        "pair, dex, pool, token",
+        Column("In the pool", total("arb_pool_reserve_tokens", "pair, dex, pool, token"), "locale", 2),
+        sort="Pair", order="up", width=12, height=9,
+    ),
+    lines(
+        "Success of pairs",
+        "Share of the last hour's trades that succeeded, by pair, by the memory bank's word: it names the route of failed "
+        "trades, too.",
+        RATIO, Query(succeeded("pair", "1h", TRADES, source="memory_bank"), "{{pair}}"), low=0, high=1,
+    ),
+]  # fmt: skip
+
+PAGE = Page(
+    "distribution",
+    "distribution",
+    "Where does the profit come from, and where is the money?",
+    rows=(
+        row("Where does the profit come from?", COMES_FROM, PROFIT),
+        row("Pairs and venues over time", OVER_TIME),
+        row("Routes", ROUTES),
+        row("Liquidity against success", LIQUIDITY),
+    ),
+    variables=(WORD,),
+)

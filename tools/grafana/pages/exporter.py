@@ -1,0 +1,184 @@
+"""Exporter: can what the other pages show be relied on?"""
+
+from tools.grafana.feeds import Answer, Field
+from tools.grafana.looks import (
+    AGE,
+    AMBER,
+    BYTES,
+    GREEN,
+    MINUTE,
+    NONE_FAILS,
+    NONE_IS_FINE,
+    NUMBER,
+    PROVENANCE,
+    RATIO,
+    SECONDS,
+    UP,
+    WORKS,
+    YES_IS_BAD,
+    rising,
+)
+from tools.grafana.money import TRUTH, truth
+from tools.grafana.page import Page, row
+from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.queries import Query, age, down, highest, increase, lowest, per_minute, quantile, rate, series, total
+
+SCRAPED = 'up{job=~"$job",instance=~"$instance"}'
+LATENCY = "arb_live_publish_latency_seconds"
+
+RELIED = [
+    stat(
+        "Exporters",
+        "Whether Prometheus reaches each exporter. While one is down, nothing it watches is known.",
+        NUMBER, Query(f"min by (instance) ({SCRAPED})", "{{instance}}"), texts=UP, width=4,
+    ),
+    stat(
+        "Collectors failing",
+        "Parts of the exporters that cannot read their source now.",
+        NUMBER, down("arb_scrape_collector_success"), texts=NONE_FAILS, steps=NONE_IS_FINE, width=4,
+    ),
+    stat(
+        "Ledger stands still",
+        "Whether the ledger cannot be written: totals stand still then, rather than to be lost.",
+        NUMBER, highest("arb_ledger_degraded"), texts=YES_IS_BAD, width=4,
+    ),
+    stat(
+        "Reading the past",
+        "Whether trades of the past are still being read: totals are not complete yet.",
+        NUMBER, highest("arb_bot_backfill_active"), texts={"0": ("done", GREEN), "1": ("yes", AMBER)}, no_value="no bot", width=4,
+    ),
+    stat(
+        "Held back",
+        "Figures that were not finite, negative counters or doubles, and did not leave the exporter, within the shown time.",
+        NUMBER, increase("arb_exporter_dropped_samples_total"), decimals=0, steps=NONE_IS_FINE, texts=NONE_FAILS, width=4,
+    ),
+    truth(4),
+]  # fmt: skip
+
+SOURCES = [
+    timeline(
+        "Collectors",
+        "When each part of the exporters could read its source.",
+        WORKS, Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), width=14, height=14,
+    ),
+    table(
+        "Collectors now",
+        "How each part fares: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
+        "collector",
+        Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
+        Column("Last success", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
+        Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
+        sort="Collector", order="up", height=14,
+    ),
+]  # fmt: skip
+
+CONFIGURED = [
+    table(
+        "Whose word, and is it true?",
+        "Each source of each bot, with its provenance and its newest trade.",
+        "bot, source",
+        Column("Is it true?", TRUTH, texts=PROVENANCE),
+        Column("Newest trade", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
+        sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=8,
+    ),
+    table(
+        "Settings in force: what is watched",
+        "How much of each kind the exporters were told to watch, and do. The settings themselves, without secrets, are at "
+        "/api/v1/config of the exporter, and below where the Infinity data source is there.",
+        "instance",
+        Column("Endpoints", f"count by (instance) ({series('arb_rpc_up')})", decimals=0),
+        Column("Pools", f"count by (instance) ({series('arb_pool_up')})", decimals=0),
+        Column("Wallets", f"count by (instance) ({series('arb_wallet_balance_ether')})", decimals=0),
+        Column("Logs", f"count by (instance) ({series('arb_bot_log_up')})", decimals=0),
+        Column("Stores", f"count by (instance) ({series('arb_storage_up')})", decimals=0),
+        Column("Collectors", f"count by (instance) ({series('arb_scrape_collector_success')})", decimals=0),
+        sort="Instance", order="up", width=10,
+    ),
+    table(
+        "Versions",
+        "What runs, and since when.",
+        "instance, version, python_version",
+        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
+               f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
+        sort="Instance", order="up", names={"python_version": "Python"},
+    ),
+]  # fmt: skip
+
+ITSELF = [
+    lines("Memory", "Resident memory of the exporter.", BYTES,
+          Query(highest("arb_exporter_resident_memory_bytes", "instance"), "{{instance}}"), low=0),
+    lines("Processor time", "What the exporter uses of one processor.", RATIO,
+          Query(rate("arb_exporter_cpu_seconds_total", "instance"), "{{instance}}"), low=0),
+    lines("Lateness of the event loop", "How late the loop woke a sleeper, at worst between two looks.", SECONDS,
+          Query(highest("arb_exporter_loop_lag_seconds", "instance"), "{{instance}}"), low=0),
+]  # fmt: skip
+
+LEDGER = [
+    lines("Rows of the ledger", "How many rows each table has; it grows with every trade.", NUMBER,
+          Query(total("arb_ledger_rows", "table"), "{{table}}"), low=0, decimals=0, many=True),
+    lines("How long reads take", "Each collector's last read.", SECONDS,
+          Query(highest("arb_scrape_collector_duration_seconds", "collector"), "{{collector}}"), low=0, many=True),
+    lines("Open files", "File descriptors of the exporter.", NUMBER,
+          Query(highest("arb_exporter_open_fds", "instance"), "{{instance}}"), low=0, decimals=0),
+]  # fmt: skip
+
+LIVE = [
+    lines("Live clients", "Connections to the live feed.", NUMBER,
+          Query(total("arb_live_clients", "instance"), "{{instance}}"), low=0, decimals=0),
+    lines("Live messages", "Messages per minute to all clients, by topic.", MINUTE,
+          Query(per_minute("arb_live_messages_total", "topic"), "{{topic}}"), low=0, many=True),
+    lines(
+        "Publish latency",
+        "From when the exporter learned something until it was written to every client that keeps up.",
+        SECONDS,
+        Query(quantile(0.5, LATENCY), "p50"), Query(quantile(0.99, LATENCY), "p99"), low=0, no_value="nobody listens",
+    ),
+    lines("Live connections that ended", "How many ended per minute, by reason.", MINUTE,
+          Query(per_minute("arb_live_disconnects_total", "reason"), "{{reason}}"), low=0, many=True),
+]  # fmt: skip
+
+PUSH = [
+    stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
+         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured", width=4),
+    lines("Pushed to Grafana", "Messages per minute, by way and outcome.", MINUTE,
+          Query(per_minute("arb_live_grafana_messages_total", "transport, outcome"), "{{transport}} {{outcome}}"),
+          low=0, no_value="not configured"),
+    lines("RPC calls", "Calls per second of the exporter to its nodes, by outcome.", "reqps",
+          Query(rate("arb_rpc_requests_total", "endpoint, outcome"), "{{endpoint}} {{outcome}}"), low=0),
+    lines("RPC latency", "How long a node takes for a batch of calls: half of them, and the slowest hundredth.", SECONDS,
+          Query(quantile(0.5, "arb_rpc_request_duration_seconds"), "p50"),
+          Query(quantile(0.99, "arb_rpc_request_duration_seconds"), "p99"), low=0),
+]  # fmt: skip
+
+SETTINGS = Answer(
+    "Settings",
+    "Some of the settings that the exporter runs with, from its API; needs Grafana's Infinity data source. All of them, "
+    "without secrets and URLs, are at /api/v1/config of the exporter.",
+    "/api/v1/config", "config",
+    (
+        Field("bot.name", "Bot"),
+        Field("bot.memory_bank", "Memory bank"),
+        Field("bot.timezone", "Zone"),
+        Field("chain.chain_id", "Chain", "number"),
+        Field("chain.finality", "Final at"),
+        Field("chain.backfill_from", "From block", "number"),
+        Field("state", "Ledger"),
+        Field("live.max_clients", "Live clients", "number"),
+        Field("limits.series", "Series at most", "number"),
+        Field("limits.routes_per_source", "Routes at most", "number"),
+    ),
+    height=6,
+)  # fmt: skip
+
+PAGE = Page(
+    "exporter",
+    "exporter",
+    "Can what the other pages show be relied on? Sources, provenance, settings in force, ledger, live clients and nodes.",
+    rows=(
+        row("Can it be relied on?", RELIED),
+        row("Sources", SOURCES, CONFIGURED),
+        row("The exporter itself", ITSELF, LEDGER),
+        row("Live clients and nodes", LIVE, PUSH),
+        row("Settings in force (needs the Infinity data source)", [SETTINGS], folded=True),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Memory bank: is what the bot writes there, fresh and whole?"""
+
+from tools.grafana.looks import AGE, BYTES, MINUTE, NONE_FAILS, NONE_IS_BETTER, NUMBER, SECONDS, UP, VALID, rising
+from tools.grafana.page import Page, row
+from tools.grafana.panels import Column, bars, lines, stat, table, timeline
+from tools.grafana.queries import Query, age, increase, lowest, per_minute, series, total
+
+BANK = "arb_memory_bank_"
+UP_NOW = lowest(f"{BANK}up", "bot")
+
+SOUND = [
+    stat(
+        "Memory bank",
+        "Whether the memory bank is there and can be read.",
+        NUMBER, Query(UP_NOW, "{{bot}}"), texts=UP,
+    ),
+    stat(
+        "State last written",
+        "Time since anything in state/ was written; the supported bot writes every 10 s.",
+        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="state"), "{{bot}}"), steps=rising(120, 600),
+    ),
+    stat(
+        "Trades last written",
+        "Time since anything in trades/ was written; that a bot without a chance writes nothing is no fault.",
+        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="trades"), "{{bot}}"), no_value="none yet",
+    ),
+    stat(
+        "Broken documents",
+        "Documents of state/ and metrics/ that have settled as something else than whole JSON.",
+        NUMBER, f"sum({series(f'{BANK}document_valid')} == bool 0)", texts=NONE_FAILS, steps=NONE_IS_BETTER,
+    ),
+    stat(
+        "Invalid records, shown time",
+        "Files and rows of the bank that could not be used, each once for each content.",
+        NUMBER, f"{increase(f'{BANK}invalid_files_total')} or 0 * {lowest(f'{BANK}up')}",
+        decimals=0, texts=NONE_FAILS, steps=NONE_IS_BETTER,
+    ),
+    stat(
+        "Backups",
+        "Backups in the bank's own folder .backups.",
+        NUMBER, Query(total(f"{BANK}backups", "bot"), "{{bot}}"), decimals=0,
+    ),
+]  # fmt: skip
+
+SIZE = [
+    lines(
+        "Files",
+        "Files in each directory. A bank that shrinks was pruned, or somebody deleted it.",
+        NUMBER, Query(total(f"{BANK}files", "bot, directory"), "{{directory}} · {{bot}}"), low=0, decimals=0,
+    ),
+    lines(
+        "Bytes",
+        "Size of each directory.",
+        BYTES, Query(total(f"{BANK}bytes", "bot, directory"), "{{directory}} · {{bot}}"), low=0,
+    ),
+    lines(
+        "Not written since",
+        "How long nothing in a directory has been written. Saw teeth are the bot's rhythm; a slope is silence.",
+        SECONDS, Query(age(f"{BANK}last_write_timestamp_seconds", "bot, directory"), "{{directory}} · {{bot}}"), low=0,
+    ),
+]  # fmt: skip
+
+DOCUMENTS = [
+    table(
+        "Documents",
+        "Each document that the bot keeps in state/ and metrics/: whether it is whole, and how old.",
+        "bot, directory, document",
+        Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
+        Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
+        sort="Last written", width=10, height=11,
+    ),
+    timeline(
+        "Documents over time",
+        "When each document was whole JSON. A torn one for a moment is how some bots write, and is not shown; what is red has stayed so.",
+        VALID, Query(lowest(f"{BANK}document_valid", "directory, document"), "{{directory}}/{{document}}"),
+    ),
+]  # fmt: skip
+
+FAULTS = [
+    bars(
+        "Invalid records, all time",
+        "What could not be used, by kind and reason, from totals since the exporter's first look. `conflict` is the same "
+        "trade told in two ways.",
+        NUMBER, Query(total(f"{BANK}invalid_files_total", "kind, reason"), "{{kind}}: {{reason}}"),
+        decimals=0, no_value="none", width=10,
+    ),
+    lines(
+        "Invalid records over time",
+        "Records per minute that could not be used; empty as long as there were none.",
+        MINUTE, Query(per_minute(f"{BANK}invalid_files_total", "kind, reason"), "{{kind}}: {{reason}}"), low=0, no_value="none",
+    ),
+]  # fmt: skip
+
+PAGE = Page(
+    "memory-bank",
+    "memory bank",
+    "Is what the bot writes there, fresh and whole?",
+    rows=(
+        row("Is it there, fresh and whole?", SOUND),
+        row("Directories", SIZE),
+        row("Documents", DOCUMENTS),
+        row("What could not be used", FAULTS),
+    ),
+)

@@ -1,0 +1,114 @@
+"""System: does the bot run, and has it what it needs?"""
+
+from tools.grafana.looks import AGE, BYTES, LEVELS, MINUTE, NONE_IS_BETTER, NUMBER, RATIO, UP, rising
+from tools.grafana.page import Page, row
+from tools.grafana.panels import Column, lines, stat, table
+from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, rate, series, total
+
+LOG = "arb_bot_log_messages_total"
+MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"
+
+RUNS = [
+    stat(
+        "Bot process",
+        "Whether each bot's process runs.",
+        NUMBER, Query(lowest("arb_bot_process_up", "bot"), "{{bot}}"), texts=UP,
+    ),
+    stat(
+        "Running for",
+        "Time since the bot's process was started.",
+        AGE, Query(age("arb_bot_process_start_timestamp_seconds", "bot"), "{{bot}}"), no_value="not running",
+    ),
+    stat(
+        "Errors in logs, last hour",
+        "Records of level error or critical.",
+        NUMBER, increase(LOG, window="1h", level="~error|critical"), decimals=0, steps=NONE_IS_BETTER,
+    ),
+    stat(
+        "Logs silent for",
+        "Time since the bot last wrote to its quietest log.",
+        AGE, f"time() - {lowest('arb_bot_log_last_write_timestamp_seconds')}", steps=rising(300, 1800), no_value="no log",
+    ),
+    stat(
+        "Processor of the host",
+        "Share of all processors' time in use; of several hosts the busiest.",
+        RATIO, highest("arb_host_cpu_usage_ratio"), decimals=0, steps=rising(0.75, 0.95),
+    ),
+    stat(
+        "Memory of the host",
+        "Share in use, without what can be freed at once; of several hosts the fullest.",
+        RATIO, f"max({MEMORY})", decimals=0, steps=rising(0.8, 0.95),
+    ),
+]  # fmt: skip
+
+PROCESS = [
+    lines(
+        "Bot's processor time",
+        "What the bot uses of one processor; the host has more.",
+        RATIO, Query(rate("arb_bot_process_cpu_seconds_total", "bot"), "{{bot}}"), low=0,
+    ),
+    lines(
+        "Bot's memory",
+        "Resident memory of the bot's process. A slope that does not end is a leak.",
+        BYTES, Query(total("arb_bot_process_resident_memory_bytes", "bot"), "{{bot}}"), low=0,
+    ),
+    lines(
+        "Bot's files and threads",
+        "Open file descriptors and threads.",
+        NUMBER,
+        Query(total("arb_bot_process_open_fds", "bot"), "descriptors · {{bot}}"),
+        Query(total("arb_bot_process_threads", "bot"), "threads · {{bot}}"), low=0, decimals=0,
+    ),
+]  # fmt: skip
+
+LOGS = [
+    lines(
+        "Log messages",
+        "Records per minute in the bot's logs, from info on.",
+        MINUTE, Query(per_minute(LOG, "log, level", level="~critical|error|warning|info"), "{{level}} · {{log}}"), low=0, colors=LEVELS,
+    ),
+    lines(
+        "Exceptions by class",
+        "Tracebacks per minute, by class of the exception; empty as long as there were none.",
+        MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none",
+    ),
+    table(
+        "Logs",
+        "Each log of each bot.",
+        "bot, log",
+        Column("Up", lowest("arb_bot_log_up", "bot, log"), texts=UP),
+        Column("Last written", age("arb_bot_log_last_write_timestamp_seconds", "bot, log"), AGE, None, rising(300, 1800)),
+        Column("Read, shown time", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
+        sort="Bot", order="up",
+    ),
+]  # fmt: skip
+
+HOST = [
+    lines("Processor", "Share of all processors' time in use.", RATIO,
+          Query(highest("arb_host_cpu_usage_ratio", "instance"), "{{instance}}"), low=0, high=1),
+    lines("Memory", "In use, without what can be freed at once, and all there is.", BYTES,
+          Query(total("arb_host_memory_used_bytes", "instance"), "used · {{instance}}"),
+          Query(total("arb_host_memory_total_bytes", "instance"), "all · {{instance}}"), low=0),
+    lines("Load", "Load average of the last minute; above the number of processors work waits.", NUMBER,
+          Query(highest("arb_host_load1", "instance"), "{{instance}}"), low=0, decimals=2),
+]  # fmt: skip
+
+MORE = [
+    lines("Network", "Bytes per second over all devices but virtual ones.", "Bps",
+          Query(rate("arb_host_network_receive_bytes_total", "instance"), "received · {{instance}}"),
+          Query(rate("arb_host_network_transmit_bytes_total", "instance"), "sent · {{instance}}"), low=0),
+    lines("Swap", "Swap space in use. A bot that swaps is late.", BYTES,
+          Query(total("arb_host_swap_used_bytes", "instance"), "{{instance}}"), low=0),
+]  # fmt: skip
+
+PAGE = Page(
+    "system",
+    "system",
+    "Does the bot run, and has it what it needs?",
+    rows=(
+        row("Does it run, and has it what it needs?", RUNS),
+        row("The bot's process", PROCESS),
+        row("Logs", LOGS),
+        row("Host", HOST, MORE),
+    ),
+)

@@ -1,0 +1,216 @@
+"""Trading: is it earning, what came of each trade, and does the chain agree?"""
+
+from tools.grafana.feeds import Answer, Field
+from tools.grafana.looks import (
+    AGE,
+    AMBER,
+    BLUE,
+    ETH,
+    ETH_HOUR,
+    GREEN,
+    GWEI,
+    MINUTE,
+    NONE_FAILS,
+    NONE_IS_FINE,
+    NUMBER,
+    OUTCOMES,
+    RATIO,
+    RED,
+    SHARE,
+    SIGNED,
+)
+from tools.grafana.money import BOT_AND_SOURCE, BY_OUTCOME, NET, freshness, net_profit, success, truth
+from tools.grafana.page import WORD, Page, row
+from tools.grafana.panels import Column, bars, lines, stack, stat, table
+from tools.grafana.queries import (
+    Query,
+    age,
+    earned,
+    increase,
+    per_hour,
+    per_minute,
+    share,
+    succeeded,
+    succeeded_ever,
+    total,
+)
+
+CHOSEN = "$source"
+CLAIMED, REALISED = "arb_reconcile_claimed_profit_ether", "arb_reconcile_realised_profit_ether"
+
+EARNING = [
+    stat(
+        "Net profit, all time",
+        "Since each source's first trade, after all fees that it knows of, read from the exporter's totals. Sources of "
+        "the same trades are never added together.",
+        ETH, Query(total(NET, "source"), "{{source}}"),
+        decimals=5, steps=SIGNED, no_value="no trade", listed=True,
+    ),
+    net_profit(5),
+    stat(
+        "Trades, shown time",
+        "Trades within the shown time, by source.",
+        NUMBER, Query(increase(BY_OUTCOME, "source"), "{{source}}"), decimals=0, listed=True, width=4,
+    ),
+    success(4),
+    freshness(4),
+    truth(3),
+]  # fmt: skip
+
+PERFORMANCE = [
+    lines(
+        "Net profit over time",
+        "The sum over all trades since each source's first.",
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent",
+    ),
+    lines(
+        "Gain, loss and gas",
+        "Per hour, by the chosen source: profits of trades that gained, losses of those that lost, and gas, which the "
+        "net already contains.",
+        ETH_HOUR,
+        Query(per_hour("arb_bot_gain_ether_total", "bot", source=CHOSEN), "gain · {{bot}}"),
+        Query(per_hour("arb_bot_loss_ether_total", "bot", source=CHOSEN), "loss · {{bot}}"),
+        Query(per_hour("arb_bot_gas_cost_ether_total", "bot", source=CHOSEN), "gas · {{bot}}"),
+        low=0, colors={"gain": GREEN, "loss": RED, "gas": AMBER},
+    ),
+    lines(
+        "Gas for each ether gained",
+        "What gas takes of the gross profit over the shown time's last hour, by source. Near 100 % the bot works for "
+        "the validators.",
+        RATIO,
+        Query(share(increase("arb_bot_gas_cost_ether_total", "bot, source", "1h"),
+                    increase("arb_bot_gain_ether_total", "bot, source", "1h")), BOT_AND_SOURCE),
+        low=0, dashed="recent",
+    ),
+]  # fmt: skip
+
+TRADES = [
+    stack(
+        "Trades by outcome",
+        "Trades per minute by the chosen source.",
+        MINUTE, Query(per_minute(BY_OUTCOME, "outcome", source=CHOSEN), "{{outcome}}"), colors=OUTCOMES,
+    ),
+    lines(
+        "Succeeded",
+        "Share of the last hour's trades that succeeded, at each moment.",
+        RATIO, Query(succeeded("bot, source", "1h"), BOT_AND_SOURCE), low=0, high=1, dashed="recent",
+    ),
+    lines(
+        "Failures by reason",
+        "Failed trades per minute by what their error text, or the chain's answer, means; empty as long as none failed.",
+        MINUTE,
+        Query(per_minute("arb_bot_trade_failures_total", "reason", source=CHOSEN), "{{reason}}"),
+        low=0, no_value="none failed",
+    ),
+]  # fmt: skip
+
+ESTIMATES = [
+    lines(
+        "Expected against made",
+        "Per hour, by the files of single trades: what the bot expected of its trades, and what it says came of them. A "
+        "lasting gap means that somebody is faster, or that the bot's estimate is wrong.",
+        ETH_HOUR,
+        Query(per_hour("arb_bot_expected_profit_ether_total", "bot", source="memory_bank"), "expected · {{bot}}"),
+        Query(
+            f"{per_hour('arb_bot_gain_ether_total', 'bot', source='memory_bank')} - "
+            f"{per_hour('arb_bot_loss_ether_total', 'bot', source='memory_bank')}",
+            "made · {{bot}}",
+        ),
+        colors={"expected": BLUE, "made": GREEN},
+    ),
+    lines(
+        "Profit of a trade",
+        "Mean net profit of the last hour's trades, by source.",
+        ETH,
+        Query(
+            share(f"({increase('arb_bot_gain_ether_total', 'bot, source', '1h')} - "
+                  f"{increase('arb_bot_loss_ether_total', 'bot, source', '1h')})",
+                  increase(BY_OUTCOME, "bot, source", "1h")),
+            BOT_AND_SOURCE,
+        ),
+        decimals=6, dashed="recent",
+    ),
+]  # fmt: skip
+
+TRUE = [
+    bars(
+        "Claims against the chain, all time",
+        "Trades that the bot claims with a transaction hash, by what final blocks say of them.",
+        NUMBER,
+        Query(total("arb_reconcile_trades", "status"), "{{status}}"),
+        Query(total("arb_reconcile_pending_trades"), "not final yet"),
+        decimals=0, steps=NONE_IS_FINE, colors={"confirmed": GREEN, "not final yet": BLUE}, width=6,
+    ),
+    stat(
+        "What is wrong with claims, all time",
+        "Claims that the chain belies, by how: it was somebody else's transaction, its outcome, its gas or its profit "
+        "were others.",
+        NUMBER, Query(total("arb_reconcile_mismatches", "reason"), "{{reason}}"),
+        texts=NONE_FAILS, steps=NONE_IS_FINE, listed=True, width=5,
+    ),
+    lines(
+        "Claimed and realised, all time",
+        "Net profit of the same trades: as the bot claims it, and as it came out on the chain after every fee.",
+        ETH,
+        Query(total(CLAIMED, "bot, source"), "claimed · {{bot}} · {{source}}"),
+        Query(total(REALISED, "bot, source"), "realised · {{bot}} · {{source}}"),
+        colors={"claimed": BLUE, "realised": GREEN}, dashed="claimed", width=8,
+    ),
+    stat(
+        "Last claim checked",
+        "Time since a claim was last looked up on the chain.",
+        AGE, age("arb_reconcile_last_check_timestamp_seconds"), no_value="none yet", width=5,
+    ),
+]  # fmt: skip
+
+ROUTES = table(
+    "Routes of the chosen source, all time",
+    "A line for each pair and way through the venues, from totals since the source's first trade, so that it holds what "
+    "happened before Prometheus looked; trades whose route is not known are in `unknown`.",
+    "pair, dex_buy, dex_sell",
+    Column("Trades", total("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 0),
+    Column(
+        "Succeeded",
+        succeeded_ever("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN),
+        RATIO, 0, SHARE,
+    ),
+    Column("Net profit", total(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
+    Column("Net profit, shown time", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
+    Column("Gas", f"1e9 * {total('arb_bot_gas_cost_ether_total', 'pair, dex_buy, dex_sell', source=CHOSEN)}", GWEI, 0),
+    names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
+)  # fmt: skip
+
+HISTORY = Answer(
+    "Single trades",
+    "Every trade that the exporter knows, the newest first, from its API: this needs Grafana's Infinity data source. The "
+    "exporter's own page /live shows the same, with filters and CSV.",
+    "/api/v1/trades?limit=500", "trades",
+    (
+        Field("time", "Time", "timestamp_epoch_s"),
+        Field("source", "Whose word"),
+        Field("pair", "Pair"),
+        Field("dex_buy", "Bought at"),
+        Field("dex_sell", "Sold at"),
+        Field("outcome", "Outcome"),
+        Field("reason", "Reason"),
+        Field("net_profit_eth", "Net profit", "number", ETH, 6),
+        Field("gas_cost_eth", "Gas", "number", ETH, 8),
+        Field("expected_profit_eth", "Expected", "number", ETH, 6),
+        Field("claim", "The chain says"),
+        Field("tx_hash", "Transaction"),
+    ),
+)  # fmt: skip
+
+PAGE = Page(
+    "trading",
+    "trading",
+    "Is it earning, how does it come about, and does the chain agree?",
+    rows=(
+        row("Is it earning?", EARNING),
+        row("Performance", PERFORMANCE, TRADES, ESTIMATES),
+        row("Does the chain agree?", TRUE),
+        row("Analytics", [ROUTES]),
+        row("History, trade by trade (needs the Infinity data source)", [HISTORY], folded=True),
+    ),
+    variables=(WORD,),
+)

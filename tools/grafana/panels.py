@@ -1,0 +1,310 @@
+"""Panels: what is asked, how it is drawn, and the JSON that Grafana wants for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from tools.grafana.looks import PLAIN, Steps, Texts
+from tools.grafana.queries import Query
+
+type Json = dict[str, Any]
+
+SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+HEIGHTS: Final = {"stat": 4, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names."""
+
+    unit: str
+    decimals: int | None = None
+    steps: Steps = PLAIN
+    texts: Texts | None = None
+    no_value: str = "no data"
+    low: float | None = None
+    high: float | None = None
+    colors: dict[str, str] = field(default_factory=dict)
+    dashed: str = ""
+
+    def defaults(self) -> Json:
+        """The figures' part of `fieldConfig.defaults`."""
+        limits = {"decimals": self.decimals, "min": self.low, "max": self.high}
+        steps = [{"value": value, "color": color} for value, color in self.steps]
+        found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
+        found |= {name: value for name, value in limits.items() if value is not None}
+        return found | ({"mappings": [mapping(self.texts)]} if self.texts else {})
+
+    def overrides(self) -> Iterator[Json]:
+        """Colours and dashes of single lines."""
+        for word, color in self.colors.items():
+            yield override(f"/\\b{word}\\b/", color={"mode": "fixed", "fixedColor": color})
+        if self.dashed:
+            yield override(
+                f"/\\b{self.dashed}\\b/",
+                **{"custom.lineStyle": {"fill": "dash", "dash": [6, 6]}, "custom.fillOpacity": 0},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel; without a width it shares its line's rest with the others."""
+
+    kind: str
+    title: str
+    about: str
+    queries: tuple[Query, ...]
+    look: Look
+    options: Json
+    custom: Json = field(default_factory=dict)
+    color: str = "thresholds"
+    overrides: tuple[Json, ...] = ()
+    transformations: tuple[Json, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    link: str = ""
+    since: str = ""
+
+    def json(self) -> Json:
+        """The panel without its place."""
+        defaults = self.look.defaults() | {"color": {"mode": self.color}}
+        found: Json = {
+            "type": self.kind,
+            "title": self.title,
+            "description": self.about,
+            "datasource": SOURCE,
+            "targets": [self._target(place, query) for place, query in enumerate(self.queries)],
+            "fieldConfig": {
+                "defaults": defaults | ({"custom": self.custom} if self.custom else {}),
+                "overrides": [*self.look.overrides(), *self.overrides],
+            },
+            "options": self.options,
+        }
+        found |= {"transformations": list(self.transformations)} if self.transformations else {}
+        found |= {"timeFrom": self.since} if self.since else {}
+        return found | ({"links": [goto(self.link)]} if self.link else {})
+
+    def _target(self, place: int, query: Query) -> Json:
+        instant = self.kind in ("stat", "bargauge", "table")
+        found = {
+            "refId": chr(ord("A") + place),
+            "datasource": SOURCE,
+            "expr": query.expr,
+            "legendFormat": query.legend,
+            "editorMode": "code",
+            "instant": instant,
+            "range": not instant,
+        }
+        return found | ({"format": "table"} if self.kind == "table" else {})
+
+
+def goto(page: str) -> Json:
+    """A link to another page that keeps time and variables."""
+    return LINK | {"title": f"Open {page}", "url": f"/d/{page}?${{__url_time_range}}&${{__all_variables}}"}
+
+
+LINK: Final[Json] = {
+    "type": "link",
+    "tags": [],
+    "asDropdown": False,
+    "keepTime": False,
+    "includeVars": False,
+    "targetBlank": False,
+    "icon": "",
+    "tooltip": "",
+}
+"""Grafana wants all of these; a panel's link keeps time and variables by its own address."""
+
+
+def mapping(texts: Texts) -> Json:
+    """Words for values."""
+    named = enumerate(texts.items())
+    return {
+        "type": "value",
+        "options": {v: {"text": text, "color": color, "index": i} for i, (v, (text, color)) in named},
+    }
+
+
+def override(pattern: str, **properties: Any) -> Json:
+    """What is different for fields whose name fits."""
+    by = "byRegexp" if pattern.startswith("/") else "byName"
+    return {
+        "matcher": {"id": by, "options": pattern},
+        "properties": [{"id": name, "value": value} for name, value in properties.items()],
+    }
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+def stat(
+    title: str, about: str, unit: str, expr: str | Query, *more: Query,
+    width: int | None = None, link: str = "", listed: bool = False, **look: Any,
+) -> Panel:  # fmt: skip
+    """One figure, or one for each name; `listed`, the names stand below each other."""
+    first = expr if isinstance(expr, Query) else Query(expr)
+    options = STAT | (LISTED if listed else {})
+    return Panel("stat", title, about, (first, *more), Look(unit, **look), options, width=width, link=link)
+
+
+STAT: Final[Json] = {
+    "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+    "colorMode": "value",
+    "graphMode": "none",
+    "textMode": "auto",
+    "justifyMode": "auto",
+    "orientation": "auto",
+}
+
+
+LISTED: Final[Json] = {
+    "orientation": "horizontal",
+    "textMode": "value_and_name",
+    "text": {"titleSize": 13, "valueSize": 18},
+}
+
+
+def bars(
+    title: str, about: str, unit: str, *queries: Query, upright: bool = False, width: int | None = None, **look: Any
+) -> Panel:
+    """A bar for each name, from 0 on; `upright` for those in an order, such as hours."""
+    options = BARS | ({"orientation": "vertical", "namePlacement": "auto"} if upright else {})
+    return Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), options, width=width)
+
+
+BARS: Final[Json] = {
+    "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+    "orientation": "horizontal",
+    "displayMode": "basic",
+    "valueMode": "color",
+    "namePlacement": "left",
+    "showUnfilled": False,
+    "sizing": "auto",
+    "minVizWidth": 8,
+    "minVizHeight": 16,
+    "maxVizHeight": 28,
+}
+
+
+# --- lines over time ---------------------------------------------------------------------------------------------
+
+
+def lines(
+    title: str, about: str, unit: str, *queries: Query, width: int | None = None, height: int | None = None,
+    last: bool = True, since: str = "", centred: bool = False, many: bool = False, **look: Any,
+) -> Panel:  # fmt: skip
+    """Lines over time; with `last`, the newest value stands beside the name; `many` have their names on the right."""
+    legend = LEGEND | {"calcs": ["lastNotNull"] if last else []} | (ASIDE if many else {})
+    options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
+    custom = LINES | ({"axisCenteredZero": True} if centred else {})
+    return Panel(
+        "timeseries", title, about, queries, Look(unit, **look), options, custom, "palette-classic",
+        width=width, height=height, since=since,
+    )  # fmt: skip
+
+
+def stack(title: str, about: str, unit: str, *queries: Query, **more: Any) -> Panel:
+    """Counts that add up."""
+    made = lines(title, about, unit, *queries, **{"low": 0, **more})
+    return replace(made, custom=made.custom | {"fillOpacity": 30, "stacking": {"mode": "normal", "group": "A"}})
+
+
+LEGEND: Final[Json] = {"displayMode": "list", "placement": "bottom", "showLegend": True}
+ASIDE: Final[Json] = {"displayMode": "table", "placement": "right"}
+# A gap of a minute is a missed scrape; a longer one is a gap.
+LINES: Final[Json] = {
+    "lineWidth": 1,
+    "fillOpacity": 8,
+    "showPoints": "never",
+    "spanNulls": 60_000,
+    "stacking": {"mode": "none", "group": "A"},
+}
+
+
+def timeline(
+    title: str, about: str, texts: Texts, *queries: Query, width: int | None = None, height: int | None = None
+) -> Panel:
+    """A strip of states for each name."""
+    look, custom = Look("none", texts=texts), {"lineWidth": 0, "fillOpacity": 80}
+    return Panel("state-timeline", title, about, queries, look, TIMELINE, custom, width=width, height=height)
+
+
+TIMELINE: Final[Json] = {
+    "showValue": "never",
+    "mergeValues": True,
+    "rowHeight": 0.8,
+    "legend": LEGEND,
+    "tooltip": {"mode": "single", "sort": "none"},
+}
+
+
+# --- tables ------------------------------------------------------------------------------------------------------
+
+
+CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure of each row."""
+
+    title: str
+    expr: str
+    unit: str = "none"
+    decimals: int | None = None
+    steps: Steps = ()
+    texts: Texts | None = None
+    width: int | None = None
+
+    def override(self) -> Json:
+        """Its unit and colours."""
+        found: Json = {"unit": self.unit}
+        found |= {"decimals": self.decimals} if self.decimals is not None else {}
+        found |= {"mappings": [mapping(self.texts)]} if self.texts else {}
+        found |= (
+            {"thresholds": {"mode": "absolute", "steps": [{"value": v, "color": c} for v, c in self.steps]}}
+            if self.steps
+            else {}
+        )
+        found |= {"custom.cellOptions": {"type": "color-text"}} if self.steps or self.texts else {}
+        found |= {"custom.width": self.width} if self.width else {}
+        return override(self.title, **found)
+
+
+def table(
+    title: str, about: str, key: str, *columns: Column, sort: str = "", order: Literal["up", "down"] = "down",
+    links: str = "", width: int | None = None, height: int | None = None, no_value: str = "–",
+    names: dict[str, str] | None = None,
+) -> Panel:  # fmt: skip
+    """A row for each combination of the labels in `key`, a column for each figure; `links` is the page a row opens."""
+    labels = key.split(", ")
+    shown = {label: (names or {}).get(label, label.replace("_", " ").capitalize()) for label in labels}
+    fields = {"Value" if len(columns) == 1 else f"Value #{chr(65 + i)}": c.title for i, c in enumerate(columns)}
+    places = {name: place for place, name in enumerate((*labels, *fields))}
+    arranged = {
+        "excludeByName": {"Time": True},
+        "indexByName": places,
+        "renameByName": shown | fields,
+        "includeByName": {},
+    }
+    opened = override(shown[labels[0]], links=[_row_link(links, labels)]) if links else None
+    by = sort or columns[0].title
+    return Panel(
+        "table", title, about, tuple(Query(column.expr) for column in columns), Look("none", no_value=no_value),
+        {"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": by, "desc": order == "down"}]},
+        CELLS,
+        overrides=(*(column.override() for column in columns), *((opened,) if opened else ())),
+        transformations=({"id": "merge", "options": {}}, {"id": "organize", "options": arranged}),
+        width=width, height=height,
+    )  # fmt: skip
+
+
+def _row_link(page: str, labels: list[str]) -> Json:
+    """Opens a page for what the row is about, at the same time and for the same exporters."""
+    chosen = "".join(f"&var-{label}=${{__data.fields.{label}}}" for label in labels if label in ("bot", "source"))
+    return {
+        "title": f"Open {page}",
+        "url": f"/d/{page}?${{__url_time_range}}&${{job:queryparam}}&${{instance:queryparam}}{chosen}",
+    }
