@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets configuration install clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -19,8 +19,9 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; a quarter of an hour
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py
+proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; half an hour
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
+		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .
@@ -43,12 +44,24 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 dashboards: ready  ## write grafana/dashboards/*.json anew
 	@$(PY) -m tools.grafana
 
+configuration: ready  ## write docs/configuration.md anew
+	@$(PY) -m tools.configuration
+
+install:  ## for systemd: into /opt/arb-exporter, /etc/arb-exporter and /etc/systemd/system (PREFIX, DESTDIR: see tools/install.sh)
+	@tools/setup.sh assets || true
+	@tools/install.sh
+
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets
 
 bench: ready  ## the figures that the documents quote (not those of a running demo)
 	@$(PY) -m benchmarks.exposition
 	@$(PY) -m benchmarks.first_read
+
+# Needs nothing but Python: docker does the rest.
+secrets:  ## passwords for docker-compose.yml into ./secrets; those that are there stay
+	@test -x $(PY) || { python3 -m venv build/secrets && build/secrets/bin/pip install -q bcrypt; }
+	@$$(test -x $(PY) && echo $(PY) || echo build/secrets/bin/python) -m tools.secrets
 
 clean:  ## remove what was set up and generated
 	rm -rf .venv demo/node_modules tools/assets/node_modules exporter/web/pages/vendor .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* build dist *.egg-info
