@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -70,6 +71,22 @@ class Poll:
 
     read: Read
     every: float
+
+
+def when_moved(
+    sources: Sources, read: Callable[[Sources], Awaitable[Any]], every: float = 1.0, at_least: float = math.inf
+) -> Poll:
+    """Look every `every` seconds, but read only if the ledger has moved, or `at_least` seconds after the last time."""
+    newest: tuple[int, float, Any] = -1, 0.0, None
+
+    async def unless_unchanged() -> Any:
+        nonlocal newest
+        version, now = sources.ledger.version, time.monotonic()
+        if newest[0] != version or now - newest[1] >= at_least:
+            newest = version, now, await read(sources)
+        return newest[2]
+
+    return Poll(unless_unchanged, every)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ FILE: Final = "ledger.sqlite3"
 TABLES: Final = (
     "trade", "route", "total", "failure", "opportunity", "opportunity_total", "fault",
     "log_cursor", "log_total", "token", "pool", "chain", "chain_block", "wallet_transaction", "wallet_total", "claim",
+    "event", "slot", "event_total",
 )  # fmt: skip
 
 # Amounts are decimal text of wei: SQLite's integers end at 9.2 ether.
@@ -97,7 +98,34 @@ INSERT INTO opportunity (bot, source, id, digest, pair, dex_buy, dex_sell, expec
 DROP TABLE opportunity_before;
 CREATE UNIQUE INDEX opportunity_key ON opportunity (bot, source, id);
 """
-VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER)
+# Events by the hash of their ids, in the order in which they came, and since when (epoch seconds);
+# how many of each kind, and the newest time of one; how far the file of events was read.
+EVENTS: Final = """
+CREATE TABLE event (seq INTEGER PRIMARY KEY, bot TEXT NOT NULL, key BLOB NOT NULL, digest BLOB NOT NULL,
+  seen REAL NOT NULL);
+CREATE UNIQUE INDEX event_key ON event (bot, key);
+CREATE TABLE event_count (bot TEXT, fact TEXT, name TEXT, count INTEGER NOT NULL, last REAL,
+  PRIMARY KEY (bot, fact, name)) WITHOUT ROWID;
+CREATE TABLE event_cursor (bot TEXT, file INTEGER, state TEXT NOT NULL, PRIMARY KEY (bot, file)) WITHOUT ROWID;
+ALTER TABLE opportunity ADD COLUMN stage TEXT NOT NULL DEFAULT 'detected';
+ALTER TABLE opportunity ADD COLUMN reason TEXT;
+"""
+# Names that have series of their own; totals made of events, as decimal text, by up to two labels; the bot's last
+# word on each subject (epoch seconds; values parted by a space); trades told before the opportunity they refer to;
+# and of every source of trades its net profit so far, and the highest that was.
+EVENT_TOTALS: Final = """
+CREATE TABLE slot (bot TEXT, kind TEXT, name TEXT, PRIMARY KEY (bot, kind, name)) WITHOUT ROWID;
+CREATE TABLE event_total (bot TEXT, what TEXT, one TEXT, two TEXT, amount TEXT NOT NULL,
+  PRIMARY KEY (bot, what, one, two)) WITHOUT ROWID;
+CREATE TABLE word (bot TEXT, what TEXT, name TEXT, time REAL NOT NULL, said TEXT NOT NULL,
+  PRIMARY KEY (bot, what, name)) WITHOUT ROWID;
+CREATE TABLE awaited (bot TEXT, opportunity TEXT, trade INTEGER, seen REAL NOT NULL,
+  PRIMARY KEY (bot, opportunity, trade)) WITHOUT ROWID;
+CREATE TABLE course (bot TEXT, source TEXT, net_wei TEXT NOT NULL, peak_wei TEXT NOT NULL,
+  PRIMARY KEY (bot, source)) WITHOUT ROWID;
+CREATE INDEX opportunity_seen ON opportunity (bot, seen) WHERE source='events';
+"""
+VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER, EVENTS + EVENT_TOTALS)
 """What each version of the ledger adds to the one before it."""
 
 logger = log.get("ledger")

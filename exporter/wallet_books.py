@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
-from exporter.books import Writer
+from exporter.books import UNBOUNDED, Writer
 from exporter.ledger import fetch
+from exporter.slots import Slots
 from exporter.sources.memory_bank import Batch
 from exporter.sources.outcomes import Outcome
 from exporter.sources.records import FAILED, SUCCESS, Trade
@@ -188,6 +189,7 @@ class Confirmation:
     bot: str
     routes: int
     now: float
+    room: int = UNBOUNDED
 
 
 def confirm(db: sqlite3.Connection, what: Confirmation) -> None:
@@ -219,7 +221,7 @@ def confirm(db: sqlite3.Connection, what: Confirmation) -> None:
     _put_nonces(db, what.chain_id, what.nonces)
     _thin_out(db, what.chain_id, what.at.number)
     if trades or what.complete:
-        writer = Writer(db, what.bot, SOURCE, what.routes, what.now)
+        writer = Writer(db, what.bot, SOURCE, what.routes, what.now, Slots(db, what.bot, what.room))
         writer.put(Batch(SOURCE, trades=trades, complete=what.complete), [])
 
 

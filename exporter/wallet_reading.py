@@ -12,6 +12,7 @@ from typing import Final
 from exporter import log, wallet_books
 from exporter.config import Settings
 from exporter.ledger import Ledger
+from exporter.slots import room
 from exporter.sources import nonces
 from exporter.sources.contracts import Contracts, Known
 from exporter.sources.outcomes import Accountant, Outcome
@@ -279,7 +280,7 @@ class Following:
 
     async def _count(self, at: Mark, after: Mapping[str, int | None], complete: bool) -> None:
         bot, routes = self._settings.bot.name, self._settings.limits.routes_per_source
-        what = Confirmation(self._chain_id, at, after, complete, bot, routes, time.time())
+        what = Confirmation(self._chain_id, at, after, complete, bot, routes, time.time(), room(self._settings))
         await self._ledger.write(lambda db: wallet_books.confirm(db, what))
 
 

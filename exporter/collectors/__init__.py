@@ -2,8 +2,12 @@
 
 from exporter.collector import Collector
 from exporter.collectors import (
+    bundles,
     chain,
+    components,
+    execution,
     exporter,
+    flash_loans,
     gas,
     host,
     live,
@@ -15,6 +19,7 @@ from exporter.collectors import (
     reconcile,
     rpc,
     storage,
+    strategies,
     trades,
     wallet,
     wallet_transactions,
@@ -25,6 +30,11 @@ ALL: tuple[Collector, ...] = (
     trades.COLLECTOR,
     reconcile.COLLECTOR,
     opportunities.COLLECTOR,
+    strategies.COLLECTOR,
+    execution.COLLECTOR,
+    flash_loans.COLLECTOR,
+    bundles.COLLECTOR,
+    components.COLLECTOR,
     memory_bank.COLLECTOR,
     logs.COLLECTOR,
     process.COLLECTOR,

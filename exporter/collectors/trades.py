@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter import books, reconciliation
-from exporter.books import Books, Route, RouteTotal
+from exporter import books, event_totals, reconciliation
+from exporter.books import Books, RouteTotal
 from exporter.collector import Collector, Follow, Sources, pause
 from exporter.metrics import Family, counter, gauge
+from exporter.slots import Route, Slots, room
 from exporter.sources.memory_bank import Bank, Batch
 from exporter.sources.records import WEI, Execution
 
@@ -46,6 +48,16 @@ PROVENANCE = gauge(
     "source",
     "provenance",
     lasting=True,
+)
+PEAK = gauge(
+    "arb_bot_peak_net_profit_ether",
+    "The highest that the source's net profit ever was, in the order of counting.",
+    "bot",
+    "source",
+    lasting=True,
+)
+DRAWDOWN = gauge(
+    "arb_bot_drawdown_ether", "How far the source's net profit is below its highest.", "bot", "source", lasting=True
 )
 BACKFILL = gauge("arb_bot_backfill_active", "1 while trades of the past are being read.", "bot")
 
@@ -94,7 +106,7 @@ class Reading:
         stale = self.newest is None or self.version != ledger.version or self.newest.backfill != self.backfill
         if stale:
             version = ledger.version
-            totals = await ledger.read(lambda db: (books.read(db, bot), reconciliation.provenance(db, bot)))
+            totals = await ledger.read(lambda db: (books.read(db, bot), _provenance(db, bot)))
             made = Snapshot(bot, *totals, self.backfill)
             self.newest = self.newest if self.newest == made else made
             self.version = version
@@ -152,16 +164,21 @@ class Reading:
 
     async def _write(self, batch: Batch, executions: list[Execution]) -> None:
         settings = self.sources.settings
-        now = time.time()
-        await self.sources.ledger.write(
-            lambda db: books.Writer(db, settings.bot.name, batch.source, settings.limits.routes_per_source, now).put(
-                batch, executions
-            )
-        )
+        bot, most, now = settings.bot.name, settings.limits.routes_per_source, time.time()
+
+        def put(db: sqlite3.Connection) -> None:
+            slots = Slots(db, bot, room(settings))
+            books.Writer(db, bot, batch.source, most, now, slots).put(batch, executions)
+
+        await self.sources.ledger.write(put)
 
     async def _has_read(self, source: str) -> bool:
         total = (await self.snapshot()).books.sources.get(source)
         return total is not None and total.first_read
+
+
+def _provenance(db: sqlite3.Connection, bot: str) -> dict[str, str]:
+    return reconciliation.provenance(db, bot, event_totals.simulated(db, bot))
 
 
 def render(snapshot: Snapshot) -> Iterator[Family]:
@@ -187,6 +204,9 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     ):
         yield metric.each(((bot, source, *route), getattr(total, amount) / WEI) for source, route, total in routes)
     yield LAST.each(((bot, s), t.last_trade) for s, t in read_once.items() if t.last_trade is not None)
+    for metric, amount in ((PEAK, "peak_wei"), (DRAWDOWN, "below_wei")):
+        known = ((source, getattr(total, amount)) for source, total in read_once.items())
+        yield metric.each(((bot, source), wei / WEI) for source, wei in known if wei is not None)
     yield PROVENANCE.each(
         ((bot, source, each), each == snapshot.provenance.get(source, reconciliation.UNVERIFIED))
         for source in read_once
@@ -202,22 +222,20 @@ def _outcomes(bot: str, routes: list[tuple[str, Route, RouteTotal]]) -> Iterator
                 yield (bot, source, *route, outcome), count
 
 
-def _open(sources: Sources) -> Follow | None:
-    bot, chain, limit = sources.settings.bot, sources.settings.chain, sources.settings.limits.file_bytes
+def _open(sources: Sources) -> Follow:
+    """Always: events may come, and the chain's own trades."""
+    bot, limit = sources.settings.bot, sources.settings.limits.file_bytes
     bank = None if bot.memory_bank is None else Bank(bot.memory_bank, bot.timezone, limit)
-    if bank is None and (chain is None or not (chain.wallets or chain.contracts)):
-        return None
     reading = Reading(sources, bank)
     return Follow(lambda: read(reading))
 
 
 COLLECTOR = Collector(
     name="trades",
-    metrics=(TRADES, BY_OUTCOME, FAILURES, NET, GAIN, LOSS, GAS, EXPECTED, LAST, PROVENANCE, BACKFILL),
+    metrics=(TRADES, BY_OUTCOME, FAILURES, NET, GAIN, LOSS, GAS, EXPECTED, LAST, PROVENANCE, PEAK, DRAWDOWN, BACKFILL),
     open=_open,
     render=render,
     timeout=60.0,
     max_age=60.0,
-    uses=("bot", "limits", "chain"),
-    unset="bot.memory_bank, chain.wallets: the bot's trades",
+    uses=("bot", "limits", "chain", "storage"),
 )

@@ -35,18 +35,24 @@ _SEPARATOR: Final = re.compile(r"\s*[-/_]\s*")
 
 def pair_of_symbols(text: object) -> str:
     """The pair a bot names, such as `USDC-WETH`; `unknown` if it names none, `other` for tokens we cannot name."""
-    if not isinstance(text, str):
-        return UNKNOWN
-    parts = _SEPARATOR.split(text.strip())
-    if len(parts) != 2:
-        return UNKNOWN
-    tokens = [_symbol(part) for part in parts]
+    tokens = _tokens(text)
     if OTHER in tokens:
         return OTHER
     if UNKNOWN in tokens:
         return UNKNOWN
     base, quote = _ordered(tokens[0], tokens[1])
     return f"{base}/{quote}"
+
+
+def turned(text: object) -> bool:
+    """Whether the pair that is made of a text names its tokens the other way round."""
+    tokens = _tokens(text)
+    return not {OTHER, UNKNOWN} & set(tokens) and _ordered(tokens[0], tokens[1])[0] != tokens[0]
+
+
+def _tokens(text: object) -> list[str]:
+    parts = _SEPARATOR.split(text.strip()) if isinstance(text, str) else []
+    return [_symbol(part) for part in parts] if len(parts) == 2 else [UNKNOWN]
 
 
 def _symbol(part: str) -> str:

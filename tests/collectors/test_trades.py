@@ -90,6 +90,10 @@ async def test_every_figure_of_a_small_bank(made: bank.Bank) -> None:
         'arb_bot_data_provenance{bot="b",source="recent",provenance="real"}': 0,
         'arb_bot_data_provenance{bot="b",source="recent",provenance="simulated"}': 0,
         'arb_bot_data_provenance{bot="b",source="recent",provenance="unverified"}': 1,
+        'arb_bot_peak_net_profit_ether{bot="b",source="memory_bank"}': 0.25,
+        'arb_bot_drawdown_ether{bot="b",source="memory_bank"}': 0.125,
+        'arb_bot_peak_net_profit_ether{bot="b",source="recent"}': 0,
+        'arb_bot_drawdown_ether{bot="b",source="recent"}': 0,
         'arb_bot_backfill_active{bot="b"}': 0,
     }
 
@@ -180,7 +184,10 @@ async def test_an_execution_waits_for_its_opportunity(made: bank.Bank, monkeypat
     assert joined[f'arb_bot_trades_total{{{route},outcome="success"}}'] == 1
     unknown = 'bot="b",source="memory_bank",pair="unknown",dex_buy="unknown",dex_sell="unknown"'
     assert alone[f'arb_bot_trades_total{{{unknown},outcome="success"}}'] == 1
-    assert chances == {f'arb_bot_opportunities_total{{{route},stage="detected"}}': 1}
+    assert chances == {
+        f'arb_bot_opportunities_total{{{route},stage="detected"}}': 1,
+        'arb_bot_opportunities_by_stage_total{bot="b",source="memory_bank",stage="detected"}': 1,
+    }
 
 
 async def test_more_routes_than_slots_are_other(made: bank.Bank) -> None:
@@ -198,8 +205,9 @@ async def test_more_routes_than_slots_are_other(made: bank.Bank) -> None:
 
 async def test_a_bank_that_is_not_configured_is_not_read(tmp_path: Path) -> None:
     async with sources(settings(tmp_path)) as s:
-        assert trades.COLLECTOR.open(s) is None
-        assert opportunities.COLLECTOR.open(s) is None
+        found = shown(trades.COLLECTOR, await after_passes(stream(s)))
+        assert found == {'arb_bot_backfill_active{bot="default"}': 0}
+        assert shown(opportunities.COLLECTOR, await opportunities.read(s)) == {}
 
 
 async def test_opportunities_are_read_from_the_ledger_only_when_it_moved(made: bank.Bank) -> None:
@@ -239,11 +247,6 @@ async def test_without_a_bank_the_chains_own_trades_are_shown(tmp_path: Path) ->
     assert found[f"arb_bot_net_profit_ether{{{route}}}"] == 0.1
     assert found['arb_bot_data_provenance{bot="b",source="chain",provenance="real"}'] == 1
     assert found['arb_bot_data_provenance{bot="b",source="chain",provenance="unverified"}'] == 0
-
-
-async def test_neither_bank_nor_wallets_is_nothing_to_show(tmp_path: Path) -> None:
-    async with node() as own, sources(settings(tmp_path, chain=chain(own))) as s:
-        assert trades.COLLECTOR.open(s) is None
 
 
 async def test_a_source_is_real_once_its_hashes_are_found(made: bank.Bank) -> None:

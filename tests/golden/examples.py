@@ -8,8 +8,12 @@ from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (
+    bundles,
     chain,
+    components,
+    execution,
     exporter,
+    flash_loans,
     gas,
     live,
     logs,
@@ -20,10 +24,12 @@ from exporter.collectors import (
     reconcile,
     rpc,
     storage,
+    strategies,
     trades,
     wallet,
     wallet_transactions,
 )
+from exporter.event_totals import Word
 from exporter.live.figures import Figures
 from exporter.metrics import Distribution
 from exporter.reconciliation import Sums
@@ -108,12 +114,76 @@ EXAMPLES: dict[str, Any] = {
                     {"slippage": 8},
                 ),
                 "recent": SourceTotal(True, None, {}, {}),
+                "events": SourceTotal(
+                    True, 1_749_999_990.5,
+                    {ROUTE: RouteTotal(3, 1, 2 * 10**16, 3 * 10**16, 10**16, 10**15, 4 * 10**16)},
+                    {"gas": 1}, 3 * 10**16, 10**16,
+                ),
             }
         ),
         {"memory_bank": "real"},
         False,
     ),
-    "opportunities": opportunities.Snapshot("default", {("memory_bank", *ROUTE, "detected"): 5}),
+    "opportunities": opportunities.Snapshot(
+        "default",
+        {("memory_bank", *ROUTE, "detected"): 5, ("events", *ROUTE, "detected"): 9, ("events", *ROUTE, "rejected"): 4},
+        frozenset(("memory_bank", "events")),
+        {
+            "rejections": {("gas_too_high", ""): 3, ("other", ""): 1},
+            "stage_expected_wei": {("detected", ""): 9 * 10**16, ("rejected", ""): 10**16},
+            "hours": {("14", ""): 9},
+        },
+    ),
+    "strategies": strategies.Snapshot(
+        "default",
+        {
+            "strategy_trades": {("triangular", "success"): 2, ("unknown", "failed"): 1},
+            "strategy_net_wei": {("triangular", ""): 2 * 10**16, ("unknown", ""): -(10**15)},
+            "strategy_gain_wei": {("triangular", ""): 2 * 10**16, ("unknown", ""): 0},
+            "strategy_loss_wei": {("triangular", ""): 0, ("unknown", ""): 10**15},
+            "strategy_gas_wei": {("triangular", ""): 10**15, ("unknown", ""): 10**15},
+            "strategy_amount_wei": {("triangular", ""): 4 * 10**18},
+            "strategy_gas_used": {("triangular", ""): 620_000},
+        },
+    ),
+    "execution": execution.Snapshot(
+        "default",
+        {
+            "path_trades": {("2", "success"): 2, ("unknown", "failed"): 1},
+            "path_net_wei": {("2", ""): 2 * 10**16, ("unknown", ""): -(10**15)},
+            "duration": {("discovery_to_submission", "04"): 2},
+            "duration_us": {("discovery_to_submission", ""): 612_500},
+            "slippage": {("aerodrome", "02"): 2, ("baseswap", "02"): 2},
+            "slippage_wei": {("aerodrome", ""): 16 * 10**14, ("baseswap", ""): 16 * 10**14},
+            "fee_wei": {("gas", ""): 2 * 10**15, ("l1", ""): 10**12},
+            "gas_used": {("", ""): 620_000},
+        },
+    ),
+    "flash_loans": flash_loans.Snapshot(
+        "default",
+        {
+            "loans": {("balancer", "success"): 12, ("aave", "failed"): 1},
+            "loan_fee_wei": {("balancer", ""): 0},
+            "loan_largest_wei": {("balancer", "WETH"): 25 * 10**18},
+        },
+    ),
+    "bundles": bundles.Snapshot(
+        "default", {"bundles": {("flashbots", "submitted"): 7, ("flashbots", "included"): 5}}
+    ),
+    "components": components.Snapshot(
+        "default",
+        (
+            Word("cache", "quotes", (), 1_749_999_990.0, ("900", "100", "64", "65536")),
+            Word("component", "executor", (), 1_749_999_990.0, ("ok",)),
+            Word("component", "scanner", (), 1_749_900_000.0, ("down",)),
+            Word("dex", "aerodrome", (), 1_749_999_990.0, ("0.625", "5000000000000000000")),
+            Word("pair", "WETH/USDC", (), 1_749_999_990.0, ("0.5", "4000000000000000000")),
+            Word("pool", "rpc", (), 1_749_999_990.0, ("3", "10")),
+            Word("price", "WETH/USDC", ("aerodrome",), 1_749_999_990.0, ("3003.42",)),
+        ),
+        {"cache_hits": {("quotes", ""): 900}, "cache_misses": {("quotes", ""): 100}},
+        1_750_000_000.0,
+    ),
     "memory_bank": memory_bank.Snapshot(
         "default",
         True,
