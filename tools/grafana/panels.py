@@ -66,6 +66,7 @@ class Panel:
     height: int | None = None
     link: str = ""
     since: str = ""
+    ordered: bool = False
 
     def json(self) -> Json:
         """The panel without its place."""
@@ -97,7 +98,7 @@ class Panel:
             "instant": instant,
             "range": not instant,
         }
-        return found | ({"format": "table"} if self.kind == "table" else {})
+        return found | ({"format": "table"} if self.kind == "table" or self.ordered else {})
 
 
 def goto(page: str) -> Json:
@@ -143,10 +144,10 @@ def stat(
     title: str, about: str, unit: str, expr: str | Query, *more: Query,
     width: int | None = None, link: str = "", listed: bool = False, **look: Any,
 ) -> Panel:  # fmt: skip
-    """One figure, or one for each name; `listed`, the names stand below each other."""
+    """One figure, or one for each name; `listed`, the names stand below each other, in their order."""
     first = expr if isinstance(expr, Query) else Query(expr)
-    options = STAT | (LISTED if listed else {})
-    return Panel("stat", title, about, (first, *more), Look(unit, **look), options, width=width, link=link)
+    made = Panel("stat", title, about, (first, *more), Look(unit, **look), STAT, width=width, link=link)
+    return in_order(replace(made, options=STAT | LISTED)) if listed else made
 
 
 STAT: Final[Json] = {
@@ -157,6 +158,15 @@ STAT: Final[Json] = {
     "justifyMode": "auto",
     "orientation": "auto",
 }
+
+
+def in_order(panel: Panel) -> Panel:
+    """The figures of the one query in the order of the label that names them; Prometheus has none."""
+    (query,) = panel.queries
+    label = query.legend.removeprefix("{{").removesuffix("}}")
+    sort = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label, "desc": False}]}}
+    every = {"calcs": [], "fields": "", "values": True}
+    return replace(panel, ordered=True, transformations=(sort,), options=panel.options | {"reduceOptions": every})
 
 
 LISTED: Final[Json] = {
@@ -170,10 +180,11 @@ def bars(
     title: str, about: str, unit: str, *queries: Query, upright: bool = False, width: int | None = None, **look: Any
 ) -> Panel:
     """A bar for each name, from 0 on; `upright` for those in an order, such as hours."""
-    options = BARS | ({"orientation": "vertical", "namePlacement": "auto"} if upright else {})
-    return Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), options, width=width)
+    made = Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), BARS, width=width)
+    return in_order(replace(made, options=BARS | UPRIGHT)) if upright else made
 
 
+UPRIGHT: Final[Json] = {"orientation": "vertical", "namePlacement": "auto"}
 BARS: Final[Json] = {
     "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     "orientation": "horizontal",
