@@ -228,8 +228,8 @@ PUSHED: Final = {"target": STREAM, "origin": LIVE, "maxDataPoints": COUNT}
 PANELS: Final = (
     panel("stat", STAT, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
     panel("bargauge", BARS, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
-    panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **ASKED, timeFrom=NAME),
-    panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED),
+    panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **ASKED, timeFrom=NAME, maxDataPoints=COUNT),
+    panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED, maxDataPoints=COUNT),
     panel("table", TABLE, fields(CELLS, BY_LIMITS), **ASKED, transformations=TRANSFORMATIONS),
     panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **PUSHED),
     panel("stat", STAT, fields(None, BY_PALETTE), **PUSHED),
