@@ -20,7 +20,7 @@ ready:
 	@tools/setup.sh test
 
 proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; a quarter of an hour
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .
@@ -32,7 +32,7 @@ types: ready  ## mypy
 # The table of what is not covered is shown when it is too much; otherwise pytest's last line stays in sight.
 unit: ready  ## tests with coverage
 	@$(PY) -m coverage erase
-	$(RUN) $(PY) -m coverage run -m pytest -q
+	$(RUN) $(PY) -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 	@$(PY) -m coverage combine -q
 	@total=$$($(PY) -m coverage report --precision=2 --format=total) || { $(PY) -m coverage report --precision=2; exit 1; }; \
 		echo "coverage of exporter/ with branches: $$total %"

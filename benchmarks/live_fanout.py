@@ -54,6 +54,7 @@ class Load:
     seconds: float = 6.0
     stuck: int = 0
     drip: int = 0
+    sip: int = 2048
     storm: bool = False
     scrape: bool = False
 
@@ -130,7 +131,7 @@ class Bench:
     def _measure(self, server: subprocess.Popen[str], peer: Peer, load: Load, port: int) -> Found:
         process = psutil.Process(server.pid)
         before = process.memory_info().rss
-        numbers = [load.clients, 2, load.seconds, peer.greeting, load.stuck, load.drip, int(load.storm)]
+        numbers = [load.clients, 2, load.seconds, peer.greeting, load.stuck, load.drip, int(load.storm), load.sip]
         command = [*_on_core(1), str(self.load), str(port), "/ws", *map(str, numbers)]
         marks: dict[str, tuple[float, float, int]] = {}
         with _scraping(port if load.scrape else None):
@@ -246,9 +247,11 @@ def stuck(bench: Bench) -> None:
 
 
 def drip(bench: Bench) -> None:
-    """Slow but alive: 20 kB/s of 80."""
+    """Slow but alive: a quarter and a half of 80 kB/s; 8 kB of what is on its way lie in the reader's own buffer."""
     columns = ["drip_p99_ms", "drip_max_ms", "delivered", *AGES, "grown_mb", "open"]
-    bench.table("100 clients x 20/s x 4 kB, 10 read 20 kB/s", Load(100, more=4000, drip=10, seconds=10), columns)
+    for sip in (2048, 4096):
+        title = f"100 clients x 20/s x 4 kB, 10 read {sip // 100} kB/s"
+        bench.table(title, Load(100, more=4000, drip=10, sip=sip, seconds=10), columns)
 
 
 def storm(bench: Bench) -> None:

@@ -63,7 +63,8 @@ class Demo:
         options = self._options
         self._check()
         say("starting a node and deploying two exchanges …")
-        async with World(options.dir, block_time=options.block_time) as world:
+        url = "" if options.without_exporter else observers.exporter_url(options.exporter_port)
+        async with World(options.dir, block_time=options.block_time, exporter_url=url) as world:
             say(f"chain {world.description.chain_id} is up, {len(world.description.pools)} pools have liquidity")
             await self._start_observers(world)
             say("starting the traders and the bot …")

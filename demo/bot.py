@@ -1,4 +1,4 @@
-"""A small real arbitrage bot: it reads the pools, sends flash swaps, and writes its books from the receipts."""
+"""A small real arbitrage bot: it reads the pools, sends flash swaps, writes its books and reports from the receipts."""
 
 import logging
 import os
@@ -18,14 +18,17 @@ from web3.types import TxParams, TxReceipt
 
 from demo import arbitrage
 from demo.arbitrage import BOT_TIP_WEI, Opportunity
-from demo.bank import Books, MemoryBank, Trade, ether
-from demo.chain import ETHER, WETH, Description
+from demo.bank import STRATEGY, Books, MemoryBank, Trade, ether
+from demo.chain import WETH, Description
+from demo.funnel import Funnel, rejection
 from demo.market import Market
 from demo.reports import Reports, expected_gas_cost, token_pair
+from demo.reserves import Known
+from demo.voice import Attempt, Voice
+from exporter.client import Client
 
 LOOK_SECONDS = 0.05
 RECEIPT_SECONDS = 60
-LEAST_PROFIT = ETHER // 5000  # wei, after gas: 0.0002 ether
 TRANSFER_TOPIC = Web3.keccak(text="Transfer(address,address,uint256)")
 NO_PROFIT = Web3.keccak(text="NoProfit(uint256,uint256)")[:4].to_0x_hex()
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
@@ -57,22 +60,28 @@ class Bot:
         self.w3 = Web3(HTTPProvider(world.rpc_url, cache_allowed_requests=True))
         self.bank = MemoryBank(Path(world.memory_bank), world.timezone)
         self.books = Books()
+        self.client = Client(world.exporter_url, file=world.events, strategy=STRATEGY)
+        self.known = Known(self.w3, world.pools)
+        self.voice = Voice(self.client, self.w3, world, self.bank, self.books)
+        self.funnel = Funnel(self.client, self.w3, self.books, world.contracts["arbitrageur"])
         self._world = world
         self._wallet = Web3.to_checksum_address(world.wallets["bot"])
 
     def look(self) -> Market:
         """The pools at the newest block."""
         block = self.w3.eth.get_block("latest")
-        reserves = arbitrage.read_reserves(self.w3, self._world.pools, block["number"])
-        return Market(block["number"], block["baseFeePerGas"], reserves, arbitrage.opportunities(reserves))
+        reserves = self.known.at(block["number"])
+        found = arbitrage.opportunities(reserves)
+        return Market(block["number"], block["timestamp"], block["baseFeePerGas"], reserves, found)
 
     def step(self, market: Market) -> None:
         """Take the best opportunity of the block, if it is worth more than its gas."""
+        self.funnel.look(market)
         if not market.opportunities:
             return
         best = market.opportunities[0]
         expected = best.profit - expected_gas_cost(market)
-        if expected < LEAST_PROFIT:
+        if rejection(best, market) is not None:
             self.books.rejected += 1
             return
         self.books.found += 1
@@ -85,12 +94,14 @@ class Bot:
 
     def take(self, best: Opportunity, market: Market) -> Trade:
         """Send the arbitrage and say what the chain made of it."""
-        started = time.monotonic()
+        started, sighting = time.monotonic(), self.funnel.see(best, market)
         call = arbitrage.call(
             self.w3, self._wallet, self._world.contracts["arbitrageur"], best, expected_gas_cost(market)
         )
         sent = self.w3.eth.send_transaction({**call, **arbitrage.fees(self.w3, BOT_TIP_WEI)})
+        submitted_at = time.time()
         receipt = self.w3.eth.wait_for_transaction_receipt(sent, timeout=RECEIPT_SECONDS, poll_latency=0.1)
+        attempt = Attempt(best, sighting, submitted_at, time.time(), receipt)
         gas_cost = receipt["gasUsed"] * receipt["effectiveGasPrice"]
         net_profit = weth_gained(receipt, self._wallet) - gas_cost
         self.books.last_gas_used = receipt["gasUsed"]
@@ -111,7 +122,14 @@ class Bot:
             usd_per_ether=market.usd(),
         )
         self.books.add(trade, self.bank.false_utc(datetime.now(UTC)))
+        self.funnel.ended(sighting, market, receipt["blockNumber"], trade.success)
+        self.voice.trade(trade, attempt)
         return trade
+
+    def close(self) -> None:
+        """Say what is left to say."""
+        self.known.close()
+        self.client.close()
 
     def _failure(self, call: TxParams, receipt: TxReceipt) -> str | None:
         """Log how the transaction ended; the reason if it was reverted."""
@@ -167,9 +185,11 @@ def run(bot: Bot, reports: Reports, stopped: threading.Event) -> None:
             seen = head
             market = bot.look()
             reports.write_due(market)
+            bot.voice.status(market, bot.known)
             bot.step(market)
         except (requests.RequestException, Web3Exception):
             log.exception("Error in main loop")
+            bot.voice.node_is_away()
             stopped.wait(1)
 
 
@@ -199,6 +219,7 @@ def main() -> None:
         run(bot, reports, stopped)
     finally:
         log.info("Arbitrage bot stopped after %d trades", bot.books.total.trades)
+        bot.close()
         pidfile.unlink(missing_ok=True)
 
 

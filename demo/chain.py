@@ -66,6 +66,8 @@ class Description:
     memory_bank: str
     log: str
     pidfile: str
+    events: str  # where the bot leaves what it cannot send
+    exporter_url: str  # where it reports its events; empty if nobody listens
     timezone: str  # of the bot's local timestamps
 
     def pool(self, dex: str, pair: str) -> Pool:

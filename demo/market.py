@@ -19,6 +19,7 @@ DAY_SECONDS = 86_400
 @dataclass(frozen=True, slots=True)
 class Market:
     block: int
+    timestamp: int  # of the block, in epoch seconds
     base_fee: int  # wei
     reserves: Mapping[Pool, Reserves]
     opportunities: list[Opportunity]  # the most profitable first

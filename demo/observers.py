@@ -42,6 +42,7 @@ def exporter_settings(world: World) -> str:
             "memory_bank": str(world.bank),
             "timezone": about.timezone,
             "logs": [{"name": "arbitrage", "path": str(world.log)}],
+            "events": str(world.events),
             "process": {"pidfile": str(world.pidfile)},
         },
         "chain": {
@@ -76,6 +77,11 @@ async def start_exporter(world: World, port: int) -> str:
         *(sys.executable, "-m", "exporter"),
         *(f"--config.file={settings}", f"--web.listen-address=127.0.0.1:{port}"),
     )
+    return exporter_url(port)
+
+
+def exporter_url(port: int) -> str:
+    """Where an exporter on that port is found."""
     return f"http://127.0.0.1:{port}"
 
 

@@ -28,6 +28,7 @@ class World:
     `directory` keeps the bot's books, its log and the outputs of all processes. Without one the world uses a
     temporary directory and removes it in the end, even if this process is killed.
     `block_time` is in seconds; `port` is the node's, by default a free one. Everything listens on loopback.
+    The bot reports its events to `exporter_url`; without one, and while nobody answers there, to a file.
     """
 
     rpc: anvil.Rpc
@@ -35,10 +36,18 @@ class World:
     description: Description
     producing: asyncio.Event  # clear it, and the chain stands still until it is set again
 
-    def __init__(self, directory: Path | None = None, *, block_time: float = 1.0, port: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        block_time: float = 1.0,
+        port: int | None = None,
+        exporter_url: str = "",
+    ) -> None:
         self._temporary = directory is None
         self._block_time = block_time
         self._port = port or free_port()
+        self._exporter_url = exporter_url
         self._stack = AsyncExitStack()
         self.producing = asyncio.Event()
         self.producing.set()
@@ -49,6 +58,7 @@ class World:
         self.bank = self.directory / "memory-bank"
         self.log = self.directory / "logs" / "arbitrage.log"
         self.pidfile = self.directory / "bot.pid"
+        self.events = self.directory / "events.ndjson"
         self.file = self.directory / "world.json"
 
     async def __aenter__(self) -> Self:
@@ -122,6 +132,8 @@ class World:
             memory_bank=str(self.bank),
             log=str(self.log),
             pidfile=str(self.pidfile),
+            events=str(self.events),
+            exporter_url=self._exporter_url,
             timezone=BOT_TIMEZONE,
         )
 

@@ -9,14 +9,15 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from exporter import __version__, config, lean, log
 from exporter.yaml12 import Problem
 
 if TYPE_CHECKING:
+    from exporter.serving import Options
     from exporter.web.access import WebConfig
 
 PROGRAM = "arb-exporter"
@@ -39,13 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["discover"]:
         return _discover(given[1:])
-    options = _parser().parse_args(given)
+    gateway = given[:1] == ["gateway"]
+    options = _parser(gateway).parse_args(given[gateway:])
+    options.gateway = gateway
     return _check(options) if options.config_check else _run(options)
 
 
-def _parser() -> _Parser:
-    parser = _Parser(prog=PROGRAM, description="Prometheus exporter for EVM arbitrage bots.", allow_abbrev=False,
-        epilog="arb-exporter discover --rpc=URL ADDRESS… inspects pools and tokens.")  # fmt: skip
+def _parser(gateway: bool) -> _Parser:
+    if gateway:
+        parser = _Parser(prog=f"{PROGRAM} gateway", allow_abbrev=False,
+            description="Serve the live feed of an exporter that publishes over live.bus.")  # fmt: skip
+    else:
+        parser = _Parser(prog=PROGRAM, description="Prometheus exporter for EVM arbitrage bots.", allow_abbrev=False,
+            epilog="arb-exporter discover --rpc=URL ADDRESS… inspects pools and tokens; "
+            "arb-exporter gateway --config.file=PATH serves the live feed over a bus.")  # fmt: skip
     add = parser.add_argument
     add("--config.file", dest="config_file", type=Path, metavar="PATH", help="settings in YAML; default: none")
     add("--config.check", dest="config_check", action="store_true", help="check everything and end")
@@ -113,26 +121,41 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: config.Settings, web_config: WebConfig) -> int:
-    from exporter import app
+    from exporter import serving
 
     _keep_the_heap_small()
     (host, port), _ = _listen_address(options.address)
-    chosen = app.Options(
+    chosen = serving.Options(
         host=host,
         port=port,
         web_config=web_config,
         reload=lambda: config.load(options.config_file, os.environ),
         reload_web=lambda: _web(options),
+        web_file=options.web_config,
     )
     try:
-        asyncio.run(app.run(settings, chosen), loop_factory=_loop_for_tls() if web_config.tls_server_config else None)
-    except app.Unstartable as error:
+        asyncio.run(
+            _root(options.gateway)(settings, chosen),
+            loop_factory=_loop_for_tls() if web_config.tls_server_config else None,
+        )
+    except serving.Unstartable as error:
         print(log.describe(error), file=sys.stderr)
         return BAD
     except Exception as error:  # whose traceback would quote third parties
         log.get("main").error("ended by a fault of its own", error)
         return 1
     return 0
+
+
+def _root(gateway: bool) -> Callable[[config.Settings, Options], Coroutine[Any, Any, None]]:
+    """What is run: the exporter, or one of its gateways."""
+    if gateway:
+        from exporter import gateway as root
+
+        return root.run
+    from exporter import app
+
+    return app.run
 
 
 def _loop_for_tls() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -14,6 +14,7 @@ from exporter.metrics import Family, Metric
 
 if TYPE_CHECKING:
     from exporter.collectors import live
+    from exporter.collectors.bus import Figures
     from exporter.config import Settings
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
@@ -63,6 +64,7 @@ class Sources:
     live: Callable[[], live.Snapshot]
     costs: Costs
     heads: Heads | None
+    bus: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True)

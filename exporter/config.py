@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from exporter import settings as s
 from exporter import yaml12
+from exporter.log import scrub
 from exporter.settings import Reader, Secret, setting
 from exporter.yaml12 import Problem, Tree
 
@@ -44,6 +46,33 @@ def _check_process(process: Process) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class BotApi:
+    """The bot's own HTTP API; its URL is secret."""
+
+    url: Secret | None = setting(s.secret_url("http", "https"), "URL that is asked", default=None)
+    url_file: Secret | None = setting(s.secret_file, "file that holds the URL", default=None)
+    every: int = setting(s.integer(1, 300), "seconds between two requests", default=10)
+
+    @property
+    def address(self) -> str:
+        """The URL, wherever it came from."""
+        return (self.url or self.url_file or Secret("")).reveal()
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is talked to over TLS."""
+        return self.address.lower().startswith("https:")
+
+
+def _check_api(api: BotApi) -> str | None:
+    if (api.url is None) == (api.url_file is None):
+        return "needs either url or url_file"
+    if not s.url("http", "https")(api.address):
+        return "url_file must hold a URL with a host, starting with http:// or https://"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Bot:
     """The bot and what it leaves behind."""
 
@@ -53,6 +82,7 @@ class Bot:
     logs: tuple[LogFile, ...] = setting(s.listing(s.record(LogFile), "name", most=10), "logs to follow", default=())
     events: Path | None = setting(s.path, "NDJSON file to which the bot appends events", default=None)
     process: Process | None = setting(s.record(Process, _check_process), "how to find the bot's process", default=None)
+    api: BotApi | None = setting(s.record(BotApi, _check_api), "the bot's HTTP API", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +213,25 @@ class Live:
         s.listing(s.origin, "", most=50), "other origins that may connect", default=()
     )
     grafana: GrafanaPush | None = setting(s.record(GrafanaPush, _check_push), "where to push live prices", default=None)
+    bus: Secret | None = setting(s.secret_url("nats", "tls"), "NATS server that gateways listen to", default=None)
+    bus_file: Secret | None = setting(s.secret_file, "file that holds the bus's URL", default=None)
+
+    @property
+    def bus_url(self) -> str | None:
+        """The bus's URL, wherever it came from; it may hold a password or a token."""
+        given = self.bus or self.bus_file
+        return None if given is None else given.reveal()
+
+
+def _check_live(live: Live) -> str | None:
+    if live.bus is not None and live.bus_file is not None:
+        return "needs only one of bus and bus_file"
+    if live.bus_url is None:
+        return None
+    if not s.url("nats", "tls")(live.bus_url):
+        return "bus_file must hold a URL with a host, starting with nats:// or tls://"
+    scrub.learn([live.bus_url])
+    return None if find_spec("nats") else "bus needs the extra scale: pip install 'arb-exporter[scale]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +251,10 @@ class Limits:
     routes_per_source: int = setting(s.integer(1, 10_000), "routes (pair and venues) per source", default=100)
     file_bytes: int = setting(s.integer(64 << 10, 1 << 30), "largest file of the bank that is read", default=64 << 20)
     store_files: int = setting(s.integer(1_000, 10_000_000), "files of a store that are looked at", default=500_000)
+    connections: int = setting(s.integer(24, 100_000), "HTTP connections beside the live feed's", default=256)
+    requests_per_second: int = setting(
+        s.integer(1, 100_000), "API requests from one address, ten times as many at once", default=100
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +267,7 @@ class Settings:
         s.listing(s.record(Store), "name", most=20), "directories to watch", default=()
     )
     state: Path = setting(s.path, "directory of the ledger", default_factory=lambda: default_state(os.environ))
-    live: Live = setting(s.record(Live), "the live feed", default_factory=Live)
+    live: Live = setting(s.record(Live, _check_live), "the live feed", default_factory=Live)
     access: Mapping[str, tuple[str, ...]] = setting(
         s.mapping(s.listing(s.choice(*ROLES), "", least=1, most=4)), "roles of users", default_factory=dict
     )

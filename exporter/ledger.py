@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -254,6 +255,8 @@ class Ledger:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found > len(VERSIONS):
             raise Unusable("holds a ledger of a newer arb-exporter; use that version or another directory")
+        if not found:
+            db.execute(f"PRAGMA application_id={secrets.randbits(31)}")  # so that nobody takes it for another
         for version in range(found, len(VERSIONS)):
             db.executescript(f"BEGIN IMMEDIATE; {VERSIONS[version]} PRAGMA user_version={version + 1}; COMMIT;")
 

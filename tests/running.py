@@ -32,11 +32,17 @@ def free_port() -> int:
 class Running:
     """A started exporter."""
 
-    def __init__(self, settings: dict[str, Any] | None, folder: Path, *arguments: str, **environment: str) -> None:
+    command: tuple[str, ...] = ()
+
+    def __init__(
+        self, settings: dict[str, Any] | None, folder: Path, *arguments: str, prefix: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:  # fmt: skip
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.stderr = folder / "stderr.log"
-        command = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{self.port}", *arguments]
+        address = f"--web.listen-address=127.0.0.1:{self.port}"
+        command = [*prefix, sys.executable, "-m", "exporter", *self.command, address, *arguments]
         if settings is not None:
             self.config = folder / "config.yml"
             self.config.write_text(yaml.safe_dump(settings))
@@ -75,6 +81,12 @@ class Running:
         """End it by a signal; the exit code."""
         self.process.send_signal(number)
         return self.process.wait(10)
+
+
+class Gateway(Running):
+    """A started gateway."""
+
+    command = ("gateway",)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
             costs = parts.get("costs") or Costs()
             yield Sources(
                 settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell, parts.get("live"),
-                costs=costs, heads=parts.get("heads"),
+                costs=costs, heads=parts.get("heads"), bus=parts.get("bus"),
             )  # fmt: skip
         finally:
             workers.close()

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,12 +20,10 @@ from exporter.config import Bot, Chain, Endpoint, Limits, Live, Loaded, Settings
 from exporter.ledger import Ledger, fetch
 from exporter.metrics import gauge
 from exporter.settings import Secret
-from exporter.web.access import HttpServer, Tls, WebConfig
+from exporter.web.access import HttpServer, WebConfig
 from exporter.worker import Workers
-from exporter.yaml12 import Problem
 from tests.fake_chain import configured, place
 from tests.running import eventually, free_port
-from tests.web.test_access import HASH
 
 ONE = gauge("arb_one_up", "One.", "bot")
 TWO = gauge("arb_two_up", "Two.")
@@ -153,49 +150,6 @@ async def test_what_needs_a_restart_is_said_and_stays(tmp_path: Path, caplog: py
     later = "a changed setting takes effect after a restart"
     assert {key for words, key in logged(caplog) if words == later} == {"state", "limits.series"}
     assert not (tmp_path / "other").exists()
-
-
-async def test_a_reload_takes_the_web_configuration_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "exporter")
-    async with started(settings(tmp_path)) as found:
-        headers = HttpServer(headers={"X-Frame-Options": "SAMEORIGIN"})
-        tls = Tls(cert_file=tmp_path / "cert.pem", key_file=tmp_path / "key.pem")
-        web = WebConfig(http_server_config=headers, basic_auth_users={"me": HASH}, tls_server_config=tls)
-        found.options = replace(found.options, web_config=web)
-        os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: ("settings read anew", None) in logged(caplog))
-        answer = await found.page("/")
-        assert answer.startswith("HTTP/1.1 401 ")
-        assert "X-Frame-Options: SAMEORIGIN" in answer
-    assert ("a changed setting takes effect after a restart", "tls_server_config") in logged(caplog)
-
-
-async def test_refused_settings_leave_the_old_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with started(settings(tmp_path)) as found:
-        found.loaded = Loaded(None, [Problem("bot.nmae", "is not a known key"), Problem("chain", "is missing")])
-        os.kill(os.getpid(), signal.SIGHUP)
-        await eventually(lambda: len(caplog.records) == 2)
-        await found.shows('bot="default"')
-    words = "settings refused, the old ones stay"
-    assert logged(caplog) == [(words, "bot.nmae"), (words, "chain")]
-
-
-async def test_settings_on_a_hung_disk_do_not_keep_it_from_ending(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(app, "RELOAD_TIMEOUT", 0.01)
-    release = threading.Event()
-
-    def reload() -> Loaded:
-        release.wait(20)
-        return Loaded(None)
-
-    async with started(settings(tmp_path), reload=reload):
-        for count in (1, 2):
-            os.kill(os.getpid(), signal.SIGHUP)
-            await eventually(lambda count=count: len(caplog.records) == count)  # type: ignore[misc]
-    release.set()
-    assert [r.fields["error"] for r in caplog.records] == ["timed out", "Busy"]  # type: ignore[attr-defined]
 
 
 def chain(chain_id: int = 1, name: str = "node") -> Chain:

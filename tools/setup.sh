@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets a machine up for `make test` and `make demo`: Python, the virtual environment, Node, the demo's packages, the
-# live page's chart library, Prometheus, and a browser for the tests.
+# live page's chart library, Prometheus, and Alertmanager and a browser for the tests.
 #
 #   tools/setup.sh python     print the Python that would be used
 #   tools/setup.sh assets     what the live page needs beside its own files
@@ -221,23 +221,23 @@ make_chromium() {
 
 # --- Prometheus --------------------------------------------------------------------------------------------------
 
-# Debian's package starts a daemon at once and at every boot, on the port of the demo's own: neither is wanted.
+# Debian's packages start a daemon at once and at every boot, on the ports of our own: neither is wanted.
 POLICY=/usr/sbin/policy-rc.d
 OURS='# of arb-exporter, removed after its set-up'
 forbidden=
 forbid_daemons() { forbidden=yes; [ -e "$POLICY" ] || { printf '#!/bin/sh\n%s\nexit 101\n' "$OURS" >"$POLICY" && chmod 755 "$POLICY"; }; }
 allow_daemons() { ! grep -qsxF "$OURS" "$POLICY" || rm -f "$POLICY"; }
 
-install_prometheus() {
+install_stopped() {
     is_root && has apt-get || return 1
     apt_update || return 1
     forbid_daemons
     status=0
-    apt_install prometheus || status=1
+    apt_install "$1" || status=1
     allow_daemons
     forbidden=
-    update-rc.d prometheus disable >/dev/null 2>&1 || true
-    [ ! -e "$POLICY" ] || service prometheus stop >/dev/null 2>&1 || true  # somebody's own policy may have let it start
+    update-rc.d "$1" disable >/dev/null 2>&1 || true
+    [ ! -e "$POLICY" ] || service "$1" stop >/dev/null 2>&1 || true  # somebody's own policy may have let it start
     return $status
 }
 
@@ -246,9 +246,18 @@ has_prometheus() { has prometheus && has promtool; }
 make_prometheus() {
     has_prometheus && return 0
     [ "$1" = test ] || TRIES=1
-    install_prometheus && has_prometheus && return 0
+    install_stopped prometheus && has_prometheus && return 0
     [ "$1" = test ] && fail "prometheus and promtool are missing: install them (Debian, Ubuntu: apt-get install prometheus)"
     say "prometheus is not installed: the demo goes on without it"
+}
+
+# Debian calls the program as its package, everybody else alertmanager.
+has_alertmanager() { has amtool && { has prometheus-alertmanager || has alertmanager; }; }
+
+make_alertmanager() {
+    has_alertmanager && return 0
+    install_stopped prometheus-alertmanager && has_alertmanager && return 0
+    fail "alertmanager and amtool are missing: install them (Debian, Ubuntu: apt-get install prometheus-alertmanager)"
 }
 
 # -----------------------------------------------------------------------------------------------------------------
@@ -281,6 +290,7 @@ demo | test)
         say "the chart library could not be fetched: the live page goes on in numbers"
     fi
     make_prometheus "$1"
+    [ "$1" = demo ] || make_alertmanager
     [ "$1" = demo ] || make_chromium
     ;;
 assets)

@@ -1,8 +1,8 @@
 /* Many WebSocket clients in one thread: connects, subscribes, reads, and says how old every message was.
  *
- * cc -O2 -o load load.c && ./load PORT PATH CLIENTS WARMUP_S SECONDS GREETING STUCK DRIP STORM
+ * cc -O2 -o load load.c && ./load PORT PATH CLIENTS WARMUP_S SECONDS GREETING STUCK DRIP STORM SIP
  *
- * STUCK clients never read; DRIP clients read 2 KiB every 100 ms; STORM > 0 cuts all connections after WARMUP_S and
+ * STUCK clients never read; DRIP clients read SIP bytes every 100 ms; STORM > 0 cuts all connections after WARMUP_S and
  * measures until each has been greeted anew and has heard a first update. One line of JSON on stdout.
  */
 #define _GNU_SOURCE
@@ -40,7 +40,7 @@ static const char *path, *greeting;
 static unsigned counts[BUCKETS], drip_counts[BUCKETS];
 static uint64_t frames, updates, bytes;
 static double begin, end, all_open, stuck_s;
-static int stuck_gone;
+static int stuck_gone, sip;
 
 static double now(void) {
     struct timespec t;
@@ -212,7 +212,7 @@ static void sips(double at) {
     if (at - last < 0.1) return;
     last = at;
     for (int i = 0; i < clients; i++) {
-        if (all[i].kind == DRIP && all[i].phase == OPEN) hear(&all[i], 2048);
+        if (all[i].kind == DRIP && all[i].phase == OPEN) hear(&all[i], sip);
         if (all[i].kind == STUCK && all[i].phase == OPEN && cut_off(&all[i])) {
             hang_up(&all[i], 0);
             stuck_gone++, stuck_s = at - all_open;
@@ -229,10 +229,11 @@ static double quantile(const unsigned *in, double share) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 10) return 2;
+    if (argc != 11) return 2;
     port = atoi(argv[1]), path = argv[2], clients = atoi(argv[3]), greeting = argv[6];
     double warmup = atof(argv[4]), seconds = atof(argv[5]);
     int stuck = atoi(argv[7]), drip = atoi(argv[8]), storm = atoi(argv[9]);
+    sip = atoi(argv[10]);
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

@@ -2,7 +2,10 @@
 
 from exporter.collector import Collector
 from exporter.collectors import (
+    bot_api,
+    bot_state,
     bundles,
+    bus,
     chain,
     components,
     execution,
@@ -36,8 +39,10 @@ ALL: tuple[Collector, ...] = (
     bundles.COLLECTOR,
     components.COLLECTOR,
     memory_bank.COLLECTOR,
+    bot_state.COLLECTOR,
     logs.COLLECTOR,
     process.COLLECTOR,
+    bot_api.COLLECTOR,
     storage.COLLECTOR,
     rpc.COLLECTOR,
     chain.COLLECTOR,
@@ -47,4 +52,5 @@ ALL: tuple[Collector, ...] = (
     prices.COLLECTOR,
     host.COLLECTOR,
     live.COLLECTOR,
+    bus.COLLECTOR,
 )

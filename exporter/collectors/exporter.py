@@ -38,7 +38,7 @@ LOOKS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The exporter's own state; times in seconds, sizes in bytes."""
+    """The exporter's own state; times in seconds, sizes in bytes; a gateway has no ledger."""
 
     python_version: str
     web3_version: str
@@ -47,14 +47,14 @@ class Snapshot:
     cpu_seconds: float
     open_fds: int
     loop_lag_seconds: float
-    ledger_degraded: bool
+    ledger_degraded: bool | None
     ledger_rows: Mapping[str, int]
 
 
 class Own:
-    """The exporter's process and, looked at rarely, the size of its ledger."""
+    """The exporter's process and, looked at rarely, the size of its ledger if it has one."""
 
-    def __init__(self, book: ledger.Ledger) -> None:
+    def __init__(self, book: ledger.Ledger | None) -> None:
         self._process = psutil.Process()
         self._ledger = book
         self._rows: Mapping[str, int] = {}
@@ -74,12 +74,12 @@ class Own:
                 cpu_seconds=cpu.user + cpu.system,
                 open_fds=self._process.num_fds(),
                 loop_lag_seconds=lag,
-                ledger_degraded=self._ledger.degraded,
+                ledger_degraded=self._ledger.degraded if self._ledger else None,
                 ledger_rows=await self._row_counts(),
             )
 
     async def _row_counts(self) -> Mapping[str, int]:
-        if time.monotonic() - self._rows_at >= ROWS_EVERY:
+        if self._ledger is not None and time.monotonic() - self._rows_at >= ROWS_EVERY:
             self._rows_at = time.monotonic()
             # A ledger that does not answer must not hide that it is degraded.
             with suppress(sqlite3.Error, Busy, TimeoutError):
@@ -102,7 +102,7 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield CPU(snapshot.cpu_seconds)
     yield FDS(snapshot.open_fds)
     yield LAG(snapshot.loop_lag_seconds)
-    yield DEGRADED(snapshot.ledger_degraded)
+    yield DEGRADED.maybe(snapshot.ledger_degraded)
     yield ROWS.each(((table,), count) for table, count in snapshot.ledger_rows.items())
 
 

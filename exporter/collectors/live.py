@@ -11,6 +11,7 @@ from exporter.metrics import Distribution, Family, counter, gauge, histogram
 CLIENTS = gauge("arb_live_clients", "Connections to the live feed.")
 MESSAGES = counter("arb_live_messages_total", "Messages sent to clients of the live feed.", "topic")
 DISCONNECTS = counter("arb_live_disconnects_total", "Connections to the live feed that ended.", "reason")
+REFUSED = counter("arb_live_refused_total", "Connections to the live feed that were not let in.", "reason")
 LATENCY = histogram(
     "arb_live_publish_latency_seconds",
     "From when the exporter learned something until it was written to every client that keeps up.",
@@ -35,6 +36,7 @@ class Snapshot:
     clients: int
     messages: Mapping[str, int]
     disconnects: Mapping[str, int]
+    refused: Mapping[str, int]
     latency: Distribution
     push: Push | None = None
 
@@ -44,6 +46,7 @@ def render(snapshot: Snapshot) -> Iterator[Family]:
     yield CLIENTS(snapshot.clients)
     yield MESSAGES.each(((topic,), count) for topic, count in snapshot.messages.items())
     yield DISCONNECTS.each(((reason,), count) for reason, count in snapshot.disconnects.items())
+    yield REFUSED.each(((reason,), count) for reason, count in snapshot.refused.items())
     yield LATENCY.distributions([((), snapshot.latency)])
     if snapshot.push is not None:
         yield PUSH_UP(snapshot.push.up)
@@ -59,7 +62,7 @@ def _open(sources: Sources) -> Poll:
 
 COLLECTOR = Collector(
     name="live",
-    metrics=(CLIENTS, MESSAGES, DISCONNECTS, LATENCY, PUSH_UP, PUSHED),
+    metrics=(CLIENTS, MESSAGES, DISCONNECTS, REFUSED, LATENCY, PUSH_UP, PUSHED),
     open=_open,
     render=render,
     timeout=5.0,

@@ -24,15 +24,26 @@ class Left(StrEnum):
     SESSION_ENDED = "session_ended"
 
 
+class Turned(StrEnum):
+    """Why somebody was not let in: a wrong origin, no right to, too many from one address, too many in all."""
+
+    ORIGIN = "origin"
+    CREDENTIALS = "credentials"
+    ADDRESS = "address"
+    FULL = "full"
+
+
 @dataclass(slots=True)
 class Figures:
     """Counts since the start; every topic and reason exists at 0."""
 
     messages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(topics.NAMES, 0))
     disconnects: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Left})
+    refused: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in Turned})
     push: live.Push | None = None
     latency: Distribution = field(default_factory=lambda: Distribution(live.LATENCY.buckets))
 
     def snapshot(self, clients: int) -> live.Snapshot:
         """A copy that later counting leaves alone."""
-        return live.Snapshot(clients, dict(self.messages), dict(self.disconnects), self.latency.copy(), self.push)
+        counts = (dict(self.messages), dict(self.disconnects), dict(self.refused))
+        return live.Snapshot(clients, *counts, self.latency.copy(), self.push)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.live import topics
 from exporter.live.pace import Allowance
-from exporter.live.streams import Opening, Pairs, Stream, open_stream
+from exporter.live.parts import Opening, Pairs
+from exporter.live.streams import Stream, open_stream
 
 if TYPE_CHECKING:
     from exporter.live.session import Session
@@ -44,6 +45,13 @@ class Place:
         self.group = group
         self.opening: Opening | None = opening
         self.last = 0
+
+    @property
+    def ahead(self) -> bool:
+        """Whether this listener has been told more of this session's events than there are here."""
+        opening, stream = self.opening, self.group.stream
+        known = 0 if opening is None or opening.foreign else opening.since or 0
+        return stream.topic.events and known > stream.seq
 
 
 class Channel:

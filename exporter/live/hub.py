@@ -15,7 +15,8 @@ from exporter.collectors import live
 from exporter.live import frames, messages, topics
 from exporter.live.figures import Figures, Left
 from exporter.live.groups import SLICE, Channel, Group, Item, Place, Tap
-from exporter.live.streams import Key, Opening, Part
+from exporter.live.parts import Key, Opening, Part
+from exporter.live.streams import State
 
 if TYPE_CHECKING:
     from exporter.live.session import Session
@@ -32,6 +33,8 @@ class Hub:
         self.session = secrets.token_hex(8)
         self.hello = messages.hello(self.session)
         self.closed = False
+        self.early = False
+        """Nobody may listen yet."""
         self.figures = Figures()
         self.sessions: dict[Session, None] = {}
         self._channels = {topic.name: Channel(topic) for topic in topics.ALL}
@@ -75,6 +78,12 @@ class Hub:
         channel.stream.put((), value)
         self._speak(channel, learned)
 
+    def present(self, topic: str) -> State:
+        """The memory of a state topic."""
+        stream = self._channels[topic].stream
+        assert isinstance(stream, State)  # noqa: S101
+        return stream
+
     def tap(self, topic: str, callback: Tap) -> None:
         """Call back with the items of every message of a topic, as they are published."""
         self._channels[topic].taps.append(callback)
@@ -103,8 +112,15 @@ class Hub:
     def _commit(self, channel: Channel) -> None:
         now = time.time()
         while items := channel.stream.commit(now):
-            for tap in channel.taps:
-                self._tell(tap, items)
+            self._announce(channel, items)
+        self._serve(channel)
+
+    def _announce(self, channel: Channel, items: list[Item]) -> None:
+        for tap in channel.taps:
+            self._tell(tap, items)
+
+    def _serve(self, channel: Channel) -> None:
+        """Write what is new to everyone who listens to a topic."""
         if not channel.groups:
             channel.learned = None
         self._turns.extend((group, channel) for groups in channel.groups.values() for group in groups)

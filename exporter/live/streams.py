@@ -10,11 +10,8 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from exporter.live import messages
+from exporter.live.parts import Key, Memo, Opening, Pairs, Part, wants
 from exporter.live.topics import Topic
-
-type Key = tuple[str, ...]
-type Pairs = frozenset[str] | None
-"""The pairs that are wanted; None: everything."""
 
 RING_MESSAGES: Final = 1_000
 RING_BYTES: Final = 512 << 10
@@ -26,26 +23,6 @@ FORGET_AFTER: Final = 60.0
 """Seconds after which no listener can have missed that a key is gone: one that lags so long has been cut off."""
 PIECE: Final = 64 << 10
 """Bytes of a replay that are sent in one go: all that a listener who does not take them can cost."""
-_MEMO: Final = 1 << 20
-_ENTRY: Final = 500
-"""Bytes of a part without its frames, roughly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a listener begins: with the present, or after number `since`; `foreign` numbers are another session's."""
-
-    since: int | None = None
-    foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Finished frames, how many, and the number up to which the listener then has everything it is entitled to."""
-
-    frames: bytes
-    count: int
-    last: int
 
 
 class Stream(Protocol):
@@ -70,28 +47,6 @@ class Stream(Protocol):
         """What is new to a listener that has everything up to `last`, or the first piece of it."""
 
 
-class _Memo:
-    """Parts that were made for the present number: whoever wants the same gets the same bytes."""
-
-    def __init__(self) -> None:
-        self._made: dict[object, Part] = {}
-        self._size = 0
-
-    def clear(self) -> None:
-        self._made.clear()
-        self._size = 0
-
-    def get(self, key: object) -> Part | None:
-        return self._made.get(key)
-
-    def keep(self, key: object, part: Part) -> Part:
-        self._size += len(part.frames) + _ENTRY
-        if self._size > _MEMO:
-            self.clear()
-        self._made[key] = part
-        return part
-
-
 @dataclass(slots=True)
 class _Value:
     seq: int
@@ -110,7 +65,7 @@ class State:
         self._put: dict[Key, _Value] = {}
         self._gone = 0
         self._at = time.time()
-        self._memo = _Memo()
+        self._memo = Memo()
 
     def put(self, key: Key, value: Mapping[str, Any] | None) -> None:
         if len(key) != len(self.topic.key):
@@ -138,6 +93,14 @@ class State:
             self._forget(now)
         return items
 
+    def items(self) -> list[dict[str, Any]]:
+        """The newest value of every key that is there."""
+        return [value.item for value in self._values.values() if value.gone_at is None]
+
+    def held(self) -> list[Key]:
+        """Every key that is there."""
+        return [key for key, value in self._values.items() if value.gone_at is None]
+
     def _forget(self, now: float) -> None:
         old = [k for k, v in self._values.items() if v.gone_at is not None and now - v.gone_at > FORGET_AFTER]
         for key in old:
@@ -151,14 +114,14 @@ class State:
         key = ("opening", wanted, last)
         if (made := self._memo.get(key)) is not None:
             return made
-        texts = (v.text for v in self._values.values() if v.gone_at is None and _wants(wanted, v.pair))
+        texts = (v.text for v in self._values.values() if v.gone_at is None and wants(wanted, v.pair))
         return self._memo.keep(key, Part(messages.snapshot(self.topic.name, last, self._at, texts), 1, last))
 
     def since(self, last: int, wanted: Pairs) -> Part:
         key = (last, wanted)
         if (made := self._memo.get(key)) is not None:
             return made
-        news = [value for value in self._after(last) if _wants(wanted, value.pair)]
+        news = [value for value in self._after(last) if wants(wanted, value.pair)]
         if not news:
             return self._memo.keep(key, Part(b"", 0, last))
         frame = messages.update(self.topic.name, news[0].seq, last, self._at, (v.text for v in reversed(news)))
@@ -182,7 +145,7 @@ class _Message:
     frame: bytes
 
     def texts(self, wanted: Pairs) -> list[bytes]:
-        return [text for pair, text in self.items if _wants(wanted, pair)]
+        return [text for pair, text in self.items if wants(wanted, pair)]
 
 
 class Events:
@@ -194,7 +157,7 @@ class Events:
         self._bytes = 0
         self._put: deque[tuple[str | None, bytes, dict[str, Any]]] = deque()
         self._at = time.time()
-        self._memo = _Memo()
+        self._memo = Memo()
 
     def put(self, key: Key, value: Mapping[str, Any] | None) -> None:
         item = dict(value or {})
@@ -207,15 +170,30 @@ class Events:
         while self._put and size < LARGEST:
             taken.append(self._put.popleft())
             size += len(taken[-1][1])
+        self._append(tuple((pair, text) for pair, text, _ in taken), now)
+        return [item for _, _, item in taken]
+
+    def take(self, seq: int, at: float, items: list[dict[str, Any]]) -> bool:
+        """Take a message that has its number already; False for one that is here.
+
+        Where numbers are missing what came before is forgotten, so that listeners are told of the gap.
+        """
+        if seq <= self.seq:
+            return False
+        if seq > self.seq + 1:
+            self._ring.clear()
+            self._bytes, self.seq = 0, seq - 1
+        self._append(tuple((item.get("pair"), messages.encode(item)) for item in items), at)
+        return True
+
+    def _append(self, items: tuple[tuple[str | None, bytes], ...], now: float) -> None:
         self.seq, self._at = self.seq + 1, now
-        items = tuple((pair, text) for pair, text, _ in taken)
         frame = messages.update(self.topic.name, self.seq, self.seq - 1, now, (text for _, text in items))
         self._ring.append(_Message(self.seq, now, items, frame))
         self._bytes += len(frame)
         while len(self._ring) > RING_MESSAGES or (self._bytes > RING_BYTES and len(self._ring) > 1):
             self._bytes -= len(self._ring.popleft().frame)
         self._memo.clear()
-        return [item for _, _, item in taken]
 
     def base(self, wanted: Pairs) -> int:
         if wanted is not None:
@@ -278,10 +256,6 @@ class Events:
         """The messages after a number, in order."""
         count = min(self.seq - last, len(self._ring))
         return list(islice(reversed(self._ring), count))[::-1]
-
-
-def _wants(wanted: Pairs, pair: str | None) -> bool:
-    return wanted is None or pair in wanted
 
 
 def open_stream(topic: Topic) -> State | Events:

@@ -16,6 +16,7 @@ MOST_MOUNTS: Final = 16
 LIST_EVERY: Final = 60.0
 """Seconds between two listings of mounts and disks, which cost more than all the rest."""
 _IMAGES: Final = frozenset(("squashfs", "erofs", "iso9660", "udf", "cramfs"))  # always full: nothing to watch
+_SYSTEM: Final = ("/dev/", "/proc/", "/run/", "/sys/")  # the system's own
 _VIRTUAL: Final = ("lo", "veth", "docker", "br-", "virbr", "cni", "flannel", "cali")  # the same bytes once more
 _STACKED: Final = ("loop", "ram", "zram", "dm-", "md", "sr")  # likewise, or no disk at all
 _SYS_BLOCK: Final = Path("/sys/block")
@@ -121,8 +122,10 @@ def _share(before: tuple[float, float], after: tuple[float, float]) -> float | N
 
 
 def mountpoints() -> list[str]:
-    """Where physical file systems are mounted, and the root whatever it is; the shortest first, at most 16."""
+    """Where physical file systems and tmpfs are mounted, and the root in any case; the shortest first, at most 16."""
     found = {p.mountpoint for p in psutil.disk_partitions(all=False) if p.fstype not in _IMAGES}
+    found |= {p.mountpoint for p in psutil.disk_partitions(all=True) if p.fstype == "tmpfs"}
+    found = {path for path in found if not f"{path}/".startswith(_SYSTEM)}
     directories = {path for path in found if Path(path).is_dir()}  # containers have single files mounted too
     return sorted(directories | {"/"}, key=lambda path: (len(path), path))[:MOST_MOUNTS]
 

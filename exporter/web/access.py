@@ -173,6 +173,14 @@ class Access:
             raise Refused(403, f"this user does not have the role {role}")
         return Identity(user, self.users.get(user, ""))
 
+    def knows(self, authorization: str) -> bool:
+        """Whether these credentials can be judged without a bcrypt: seen before, or not even well-formed."""
+        try:
+            user, password = _credentials(authorization)
+        except Refused:
+            return True
+        return not self.users or self._mark(user, password) in self._known
+
     def still(self, who: Identity, role: str) -> bool:
         """Whether somebody who was let in would be let in now: for what outlasts the request it began with."""
         if not self.users or not who.user:
@@ -180,8 +188,7 @@ class Access:
         return self.users.get(who.user) == who.hashed and role in self.roles.get(who.user, DEFAULT_ROLES)
 
     async def _matches(self, user: str, password: bytes) -> bool:
-        hashed = self.users.get(user, "")  # what was known of another hash counts no more
-        mark = hmac.digest(self._salt, f"{user}\0{hashed}\0".encode() + password, hashlib.sha256)
+        hashed, mark = self.users.get(user, ""), self._mark(user, password)
         if mark in self._known:
             self._known.move_to_end(mark)  # whoever asks often stays known, however many guess
         else:
@@ -193,6 +200,11 @@ class Access:
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[mark]
+
+    def _mark(self, user: str, password: bytes) -> bytes:
+        """What is remembered of credentials; of another hash nothing is known."""
+        known = f"{user}\0{self.users.get(user, '')}\0"
+        return hmac.digest(self._salt, known.encode() + password, hashlib.sha256)
 
 
 def _credentials(authorization: str | None) -> tuple[str, bytes]:

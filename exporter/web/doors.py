@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from exporter.config import Live
 from exporter.live.pace import Allowance
 from exporter.log import Plain
 from exporter.web.access import Identity
+from exporter.web.limits import network as one_network
 
 TICKET_LIFE: Final = 15.0
 """Seconds."""
@@ -33,10 +33,12 @@ class Full(Plain):
 
 @dataclass(slots=True)
 class Doors:
-    """Counts who is in and who knocks; `limits` may be replaced at any time."""
+    """Counts who is in and who knocks; `limits` and `room` may be replaced at any time."""
 
     limits: Live = field(default_factory=Live)
     clock: Callable[[], float] = monotonic
+    room: int = 100_000
+    """Listeners that there are descriptors for."""
     _inside: Counter[str] = field(default_factory=Counter)
     _knocks: OrderedDict[str, tuple[int, Allowance]] = field(default_factory=OrderedDict)
     _tickets: OrderedDict[str, tuple[Identity, float]] = field(default_factory=OrderedDict)
@@ -51,8 +53,8 @@ class Doors:
         Raises:
             Full: not now.
         """
-        network = _network(address)
-        if self._inside.total() >= self.limits.max_clients:
+        network = one_network(address)
+        if self._inside.total() >= min(self.limits.max_clients, self.room):
             raise Full(503, "as many clients as may be are connected", 5)
         if self._inside[network] >= (self.limits.max_clients_per_address or self.limits.max_clients):
             raise Full(429, "as many clients as may be are connected from this address", 5)
@@ -91,14 +93,6 @@ class Doors:
         """Whose ticket this is; it is void from now on."""
         who, until = self._tickets.pop(ticket, (None, 0.0))
         return who if self.clock() <= until else None
-
-
-def _network(address: str) -> str:
-    """An IPv6 client has a whole /64 to itself: that counts as one address."""
-    if ":" not in address:
-        return address
-    found = ipaddress.IPv6Address(address.partition("%")[0])
-    return str(found.ipv4_mapped or ipaddress.IPv6Network((found, 64), strict=False))
 
 
 def _plain(origin: str) -> str:

@@ -88,7 +88,7 @@ def document() -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    errors = (400, *((401, 403) if operation.role else (403,)), *operation.errors)
+    errors = sorted({400, 403, 429, 503, *((401,) if operation.role else ()), *operation.errors})
     answers = {str(status): _answer(status, contents) for status, contents in operation.answers.items()}
     error = {JSON: schemas.reference("Error")}
     made: dict[str, Any] = {

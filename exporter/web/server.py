@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
 from exporter.exposition import negotiate
-from exporter.web import landing, routes
+from exporter.web import landing, origins, routes
 from exporter.web.access import Refused, is_loopback
+from exporter.web.crowd import Crowd
+from exporter.web.gate import Gate, bound
+from exporter.web.limits import TooMany
 from exporter.web.site import SITE, Site, problem
 
 logger = log.get("web")
@@ -26,23 +31,25 @@ SECURITY: Final = {
     "Server": "arb-exporter",
 }
 MAX_NAMES: Final = 200
-ACCEPTED_AT_ONCE: Final = 64
-"""Connections accepted in one turn of the loop."""
-WAITING: Final = 4096
-"""Connections that the kernel holds until their turn; it may allow fewer."""
+ALWAYS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
+"""What has room when nothing else has, and may be asked for at any rate."""
+PIPELINED: Final = 0.1
+"""Seconds between the answers to requests that one connection sends all at once, as no usual client does."""
+LINGERING: Final = 1.0
+"""Seconds that the rest of a body is still read for after its answer."""
 
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(site: Site) -> web.Application:
-    """The aiohttp application with all routes."""
+def application(site: Site, rooms: Iterable[routes.Room] = routes.ROOMS) -> web.Application:
+    """The aiohttp application with the routes of these rooms beside its own."""
     app = web.Application(middlewares=[_guard], client_max_size=64 << 10)
     app[SITE] = site
     app.on_response_prepare.append(_add_headers)
     for path, handler in ROUTES.items():
         app.router.add_get(path, handler)
-    app.router.add_routes(routes.routes(site))
+    app.router.add_routes(routes.routes(site, rooms))
     return app
 
 
@@ -108,17 +115,38 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if site.loopback_only and not is_loopback(_host(request)):
             return problem(403, "forbidden", "the Host header must name a loopback address")
+        if request.path not in ALWAYS:
+            site.limits.ask(request.remote or "")
+        if (answer := origins.preflight(request)) is not None:
+            return answer
+        origins.check(request)
+        _guess(request, site)
         role = ROLES.get(request.path, "read")
         if role is not None:
             await site.access.check(request.headers.get(hdrs.AUTHORIZATION), role)
         return await handler(request)
     except Refused as refused:
         return _refusal(refused)
+    except TooMany as many:
+        return _come_again(429, "too_many", str(many), many.retry_after)
     except web.HTTPException as error:
         return _http_problem(error)
     except Exception as error:
-        logger.error("request failed", error, route=request.path if request.path in ROUTES else "other")
+        logger.error("request failed", error, route=_route(request))
         return problem(500, "internal", "something went wrong here; see the log")
+
+
+def _guess(request: web.Request, site: Site) -> None:
+    """Let nobody keep our processor busy with passwords."""
+    given = request.headers.get(hdrs.AUTHORIZATION)
+    if given is not None and not site.access.knows(given):
+        site.limits.guess(request.remote or "")
+
+
+def _route(request: web.Request) -> str:
+    """The pattern of the route, which is our own text, not the path, which is the client's."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "other"
 
 
 def _host(request: web.Request) -> str:
@@ -133,10 +161,42 @@ def _refusal(refused: Refused) -> web.Response:
     return response
 
 
-class _Connection(RequestHandler):
-    """A connection that answers what is not HTTP in the API's shape: aiohttp would quote it, and log each one."""
+def _come_again(status: int, code: str, words: str, wait: float) -> web.Response:
+    response = problem(status, code, words)
+    response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(wait)))
+    return response
 
-    __slots__ = ()
+
+class _Connection(RequestHandler):
+    """A connection in a crowd; what is not HTTP it answers in the API's shape: aiohttp would quote it, and log each."""
+
+    __slots__ = ("_crowd",)
+
+    def __init__(self, crowd: Crowd, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._crowd = crowd
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._crowd.wait(self)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._crowd.rests(self):
+            self._crowd.wait(self)
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._crowd.leave(self)
+        super().connection_lost(exc)
+
+    def unsent(self) -> int:
+        """Bytes of an answer that the client has not taken."""
+        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+
+    def abort(self) -> None:
+        """End it without another word."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -152,36 +212,59 @@ class _Connection(RequestHandler):
 
 
 class _Server(web.Server):
+    def __init__(self, crowd: Crowd, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._crowd = crowd
+
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return _Connection(self._crowd, self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
     """Runs the application so that every error, even one found before any route, has the API's shape."""
 
+    def __init__(self, app: web.Application, **options: Any) -> None:
+        super().__init__(app, **{"access_log": None, "shutdown_timeout": 0.5, "lingering_time": LINGERING, **options})
+
+    @property
+    def crowd(self) -> Crowd:
+        """Who is connected."""
+        return self.app[SITE].crowd
+
+    @property
+    def addresses(self) -> list[Any]:
+        """(host, port) of all doors."""
+        return [address for site in self.sites if isinstance(site, Gate) for address in site.addresses]
+
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
+        made, crowd = await super()._make_server(), self.crowd
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            guest = cast(_Connection, request.protocol)
+            if crowd.rests(guest):
+                await asyncio.sleep(PIPELINED)
+            crowd.work(guest)
             try:
+                if crowd.crowded and request.path not in ALWAYS:
+                    return _come_again(503, "busy", "as many requests as may be are being answered", 1)
                 return await made.request_handler(request)
             except web.HTTPException as error:  # of aiohttp's own, such as an Expect that it does not know
                 return _http_problem(error)
+            finally:
+                crowd.rest(guest)
 
-        return _Server(handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
+        return _Server(crowd, handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
 
 
-async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
+async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContext | None = None) -> Gate:
     """Listen; after a fall of the network thousands come back at once, and wait in the kernel, not in our loop's way.
 
     Raises:
         OSError: the address cannot be had.
     """
-    site = web.TCPSite(runner, host, port, ssl_context=context, backlog=ACCEPTED_AT_ONCE)
-    await site.start()
-    for listening in getattr(site._server, "sockets", ()):
-        with listening.dup() as twin:
-            twin.listen(WAITING)
+    gate = Gate(runner, bound(host, port), runner.crowd, context)
+    await gate.start()
+    return gate
 
 
 def _http_problem(error: web.HTTPException) -> web.Response:
@@ -197,4 +280,5 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     policy = response.headers.get("Content-Security-Policy", landing.POLICY)  # a page may need another
     response.headers.update(SECURITY | {"Content-Security-Policy": policy})
     response.headers.update(request.app[SITE].headers)
+    origins.allow(request, response)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

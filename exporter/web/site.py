@@ -10,13 +10,17 @@ from aiohttp import web
 
 from exporter import log
 from exporter.board import Board
+from exporter.collectors.bus import Figures
 from exporter.config import Settings
 from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
-from exporter.web.access import Access
+from exporter.web.access import Access, WebConfig
+from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.gate import Gate
+from exporter.web.limits import Limits
 
 
 @dataclass(slots=True)
@@ -34,6 +38,11 @@ class Site:
     ledger: Ledger | None = None
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    crowd: Crowd = field(default_factory=Crowd)
+    limits: Limits = field(default_factory=Limits)
+    gate: Gate | None = None
+    web_config: WebConfig = field(default_factory=WebConfig)
+    bus: Figures = field(default_factory=Figures)
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""

@@ -6,12 +6,14 @@ import base64
 import binascii
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from exporter.live.figures import Turned
 from exporter.live.messages import PROTOCOL
 from exporter.live.session import Session
 from exporter.web.access import Identity, Refused
@@ -40,13 +42,18 @@ async def ticket(request: web.Request) -> web.Response:
 async def listen(request: web.Request) -> web.StreamResponse:
     """Turn a request into a listener of the live feed: origin, then credentials, then limits, then the handshake."""
     site = request.app[SITE]
-    _check_origin(request, site)
-    who = await _identify(request, site)
+    with _counted(site, Turned.ORIGIN):
+        _check_origin(request, site)
+    with _counted(site, Turned.CREDENTIALS):
+        who = await _identify(request, site)
     try:
         if site.hub.closed:
             raise Full(503, "shutting down", 5)
+        if site.hub.early:
+            raise Full(503, "what happened before has not been read yet", 1)
         network = site.doors.enter(request.remote or "")
     except Full as full:
+        site.hub.figures.refused[Turned.ADDRESS if full.status == 429 else Turned.FULL] += 1
         return _full(full)
     session = None
     try:
@@ -58,6 +65,16 @@ async def listen(request: web.Request) -> web.StreamResponse:
     finally:
         if session is None:
             site.doors.leave(network)
+
+
+@contextmanager
+def _counted(site: Site, reason: Turned) -> Iterator[None]:
+    """Count whoever is not let in for this reason."""
+    try:
+        yield
+    except Refused:
+        site.hub.figures.refused[reason] += 1
+        raise
 
 
 def _check_origin(request: web.Request, site: Site) -> None:

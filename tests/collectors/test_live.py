@@ -5,7 +5,7 @@ from pathlib import Path
 from exporter.collector import Poll
 from exporter.collectors import live
 from exporter.live import topics
-from exporter.live.figures import Figures, Left
+from exporter.live.figures import Figures, Left, Turned
 from tests.sources_for_tests import settings, shown, sources
 
 
@@ -30,6 +30,9 @@ def test_every_topic_and_reason_exists_from_the_start() -> None:
     }
     assert {name for name in page if name.startswith("arb_live_disconnects_total")} == {
         f'arb_live_disconnects_total{{reason="{reason}"}}' for reason in Left
+    }
+    assert {name for name in page if name.startswith("arb_live_refused_total")} == {
+        f'arb_live_refused_total{{reason="{reason}"}}' for reason in Turned
     }
 
 

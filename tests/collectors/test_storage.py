@@ -103,10 +103,11 @@ async def test_a_long_walk_is_shown_when_it_ends_and_repeated_by_its_length(
     tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "PATIENCE", 0.01)
-    go, now, surveyed = threading.Event(), [100.0], source.survey
+    begun, go, now, surveyed = threading.Event(), threading.Event(), [100.0], source.survey
 
     def slow(path: Path, limit: int) -> source.Survey:
-        assert go.wait(10)
+        begun.set()
+        assert go.wait(60)
         now[0] += 30
         return surveyed(path, limit)
 
@@ -115,6 +116,7 @@ async def test_a_long_walk_is_shown_when_it_ends_and_repeated_by_its_length(
         watches = [Watch(store, s, s.worker(store.name), lambda: now[0]) for store in s.settings.storage]
         assert shown(COLLECTOR, await storage.read(watches[:1])) == {}
         assert shown(COLLECTOR, await storage.read(watches[:1])) == {}, "and it is not walked twice at a time"
+        await eventually(begun.is_set)
         now[0] += storage.STUCK
         assert shown(COLLECTOR, await storage.read(watches[:1])) == {'arb_storage_up{store="one"}': 0}
         go.set()

@@ -39,7 +39,7 @@ def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, A
             process.kill()
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 30) -> None:
+def eventually(holds: Callable[[], Any], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -1,5 +1,6 @@
-"""SIGKILL at any moment, forty times, while the bot appends, rewrites and prunes: no trade is lost or counted twice."""
+"""SIGKILL at any moment while the bot appends, rewrites and prunes: no trade lost or counted twice."""
 
+import os
 import random
 import sqlite3
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 from tests import bank
 from tests.running import Running, Samples, until
 
-KILLS = 40
+KILLS = 40 if os.environ.get("ARB_PROOFS") == "full" else 12
 
 
 class Bot:
@@ -93,7 +94,7 @@ def counters(samples: Samples) -> Samples:
     return {key: value for key, value in samples.items() if key[0].startswith("arb_bot_") and key[0].endswith("_total")}
 
 
-def test_forty_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
+def test_kills_lose_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
     bot = Bot(tmp_path / "bank", tmp_path / "ledger" / "ledger.sqlite3")
     settings = {"bot": {"name": "b", "memory_bank": str(tmp_path / "bank")}, "state": str(tmp_path / "ledger")}
     seen: Samples = {}

@@ -8,7 +8,10 @@ from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (
+    bot_api,
+    bot_state,
     bundles,
+    bus,
     chain,
     components,
     execution,
@@ -34,6 +37,7 @@ from exporter.live.figures import Figures
 from exporter.metrics import Distribution
 from exporter.reconciliation import Sums
 from exporter.sources.bank_documents import Document
+from exporter.sources.bot_documents import Report, Said, Tally
 from exporter.sources.contracts import PoolFacts, Token
 from exporter.sources.curves import Concentrated, ConstantProduct
 from exporter.sources.host import FileSystem, HostSample
@@ -86,6 +90,7 @@ def feed() -> live.Snapshot:
     figures = Figures()
     figures.messages |= {"prices": 1_200, "trades": 7}
     figures.disconnects |= {"client": 3, "slow": 1}
+    figures.refused |= {"credentials": 2, "full": 1}
     for seconds in (0.0002, 0.0004, 0.02):
         figures.latency.observe(seconds)
     figures.push = live.Push(up=True, messages={("websocket", "success"): 40, ("websocket", "failed"): 1})
@@ -200,6 +205,27 @@ EXAMPLES: dict[str, Any] = {
             ),
         ),
     ),
+    "bot_state": bot_state.Snapshot(
+        "default", 1_750_000_000.0,
+        (
+            Report("state", True, 1_749_999_990.0,
+                   Said(status="running", web3_connected=True, balance_ether=1.25, block=30_000_000)),
+            Report("system_state", True, 1_749_999_991.0,
+                   Said(uptime_seconds=37136.0, block=29_999_998,
+                        components={"arbitrage_bot": True, "dashboard": False})),
+            Report("executions", True, 1_749_999_992.0, Said(trades={"unknown": 41})),
+            Report("opportunities", True, 1_749_999_993.0, Said(open_opportunities=0)),
+            Report("pool_metrics", False, 1_749_990_000.0, Said()),
+            Report("metrics", True, 1_749_999_994.0,
+                   Said(trades={"success": 26, "failed": 2}, net_profit_ether=0.85, success_ratio=0.92,
+                        balance_ether=1.25, block=29_999_999)),
+            Report("performance", True, 1_749_999_995.0,
+                   Said(trades={"success": 137, "failed": 18}, net_profit_usd=389.25, gas_cost_ether=0.25,
+                        success_ratio=0.924)),
+            Report("dex_performance", True, 1_749_999_996.0, Said(venues={"aerodrome": Tally(35, 0.75)})),
+        ),
+    ),
+    "bot_api": bot_api.Snapshot("default", 0.0125, 1_749_999_998.5),
     "process": process.Snapshot("default", ProcessSample(88_080_384, 31.25, 14, 9, 1_749_900_000.0)),
     "storage": storage.Snapshot(
         (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False),
@@ -259,4 +285,5 @@ EXAMPLES: dict[str, Any] = {
         (FileSystem("/", 270_000_000_000, 90_000_000_000),), (5_000_000, 7_000_000), (1_000_000, 2_000_000),
     ),
     "live": feed(),
+    "bus": bus.Snapshot(True, 2, {"published": 40, "received": 7}, 1, 0, 1_749_999_999.0),
 }  # fmt: skip

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from exporter.live import streams
-from exporter.live.streams import Events, Opening, Part, State, open_stream
+from exporter.live import parts, streams
+from exporter.live.parts import Opening, Part
+from exporter.live.streams import Events, State, open_stream
 from exporter.live.topics import ALL, Topic
 from tests.live.listening import Listener, unframed
 
@@ -180,7 +181,7 @@ def test_whoever_wants_the_same_gets_the_same_bytes(topic: Topic) -> None:
     assert stream.opening(NOW, None, 1).frames is stream.opening(Opening(), None, 1).frames
     for number in range(5_000):
         stream.since(0, frozenset({str(number)}))
-    assert sum(len(part.frames) + 500 for part in stream._memo._made.values()) <= streams._MEMO
+    assert sum(len(part.frames) + 500 for part in stream._memo._made.values()) <= parts._MEMO
 
 
 def test_a_long_replay_comes_in_pieces() -> None:

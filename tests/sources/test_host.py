@@ -76,6 +76,15 @@ def test_mounts_are_directories_of_physical_file_systems(monkeypatch: pytest.Mon
     assert host.mountpoints() == ["/", *map(str, folders[:15])]
 
 
+def test_a_file_system_in_memory_can_fill_up_too_but_not_the_systems_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    virtual = [partition(path, "tmpfs") for path in ("/dev/shm", "/run", "/run/lock", str(tmp_path))]
+    physical = [partition("/")]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: physical + virtual if all else physical)  # noqa: A006
+    assert host.mountpoints() == ["/", str(tmp_path)]
+
+
 def test_a_file_system_that_fails_costs_only_itself() -> None:
     found = host.space(["/nowhere", "/"])
     assert [system.mountpoint for system in found] == ["/"]

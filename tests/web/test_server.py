@@ -3,9 +3,7 @@
 import asyncio
 import gzip
 import json
-import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,11 +59,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(site: Site, **options: Any) -> AsyncIterator[Server]:
-    runner = Runner(application(site), access_log=None, handle_signals=False, shutdown_timeout=0.1)
+async def serving(site: Site, context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    runner = Runner(application(site), shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, **options).start()
+        await server.open_door(runner, "127.0.0.1", 0, context)
         async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as client:
             yield Server(site, runner.addresses[0][1], client)
     finally:
@@ -223,21 +221,6 @@ async def test_headers_of_the_web_configuration_are_added() -> None:
     assert headers.getall("X-Frame-Options") == ["X"]
 
 
-async def test_thousands_may_wait_at_the_door() -> None:
-    runner = Runner(application(Site(board(), Access({}, {}), True)))
-    await runner.setup()
-    try:
-        await server.open_door(runner, "127.0.0.1", 0)
-        (site,) = runner.sites
-        assert isinstance(site, web.TCPSite)
-        (listening,) = site._server.sockets  # type: ignore[union-attr]
-        of_a_listener = struct.unpack_from("I", listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 28)
-        most = int(Path("/proc/sys/net/core/somaxconn").read_text())
-        assert of_a_listener == (min(server.WAITING, most),)
-    finally:
-        await runner.cleanup()
-
-
 # --- who may ask ---------------------------------------------------------------------------------------------------
 
 HOSTS = {
@@ -306,7 +289,7 @@ async def test_with_users_every_route_but_healthz_needs_credentials_and_the_role
 
 async def test_tls_with_a_certificate_of_ones_own(pem: Path) -> None:
     context = Tls(cert_file=pem / "cert.pem", key_file=pem / "key.pem").context()
-    async with serving(Site(board(), Access({}, {}), True), ssl_context=context) as served:
+    async with serving(Site(board(), Access({}, {}), True), context) as served:
         trust = ssl.create_default_context(cafile=pem / "cert.pem")
         url = f"https://127.0.0.1:{served.port}/healthz"
         async with served.client.get(url, ssl=trust) as response:

@@ -265,6 +265,7 @@ async def test_origin_comes_before_credentials_and_credentials_before_limits() -
         for origin in (own, "Origin: https://grafana.example"):
             answer = await status(feed, origin, f"Authorization: {ME}")
             assert (answer[0], answer[1]["retry-after"]) == (503, "5")
+        assert feed.hub.snapshot().refused == {"origin": 2, "credentials": 4, "address": 0, "full": 2}
         first.reset()
         await eventually(lambda: not feed.hub.sessions)
         assert (await status(feed, own, f"Authorization: {ME}"))[0] == 101
@@ -297,6 +298,7 @@ async def test_handshakes_have_a_rate_that_is_said() -> None:
         answers = [await status(feed) for _ in range(4)]
         refused = [headers for code, headers in answers if code == 429]
         assert refused
+        assert feed.hub.snapshot().refused["address"] == len(refused)
         assert all(0 < int(headers["retry-after"]) <= 5 for headers in refused)
 
 

@@ -1,0 +1,176 @@
+"""Who is connected: how many there may be, how long each may take, and who makes room for a newcomer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+FIRST_REQUEST: Final = 5.0
+"""Seconds in which a connection must have sent the head of a request, from its first byte (or its begin) on."""
+IDLE: Final = 120.0
+"""Seconds that a connection may rest between requests; scrapes can be a minute apart."""
+STALLED: Final = 5.0
+"""Seconds in which a client must take at least `STEP` bytes of what waits for it."""
+STEP: Final = 4 << 10
+TURNS: Final = 16
+"""Turns of the loop that a newcomer has at least to send its request in, however many come after it."""
+LOOK: Final = 0.5
+"""Seconds between two looks at everyone."""
+OWN: Final = 64
+"""Descriptors that the exporter needs beside its clients: ledger, logs, bank, nodes."""
+FEWEST: Final = 24
+RESERVED: Final = 12
+"""Of all connections, those in which only scrapes and health checks are answered."""
+
+
+class Guest(Protocol):
+    """A connection, or one that is not yet."""
+
+    def unsent(self) -> int:
+        """Bytes that wait for the client to take them."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+@dataclass(slots=True)
+class Slow:
+    """How much waited for a client when it was last seen to take something (loop time)."""
+
+    unsent: int
+    since: float
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everyone who is connected and is not a listener of the live feed.
+
+    Whoever has been silent for longest makes room for who comes: thousands of silent connections cost a scraper
+    nothing, for it asks at once.
+    """
+
+    most: int = 256
+    _waiting: dict[Guest, float] = field(default_factory=dict)
+    _resting: dict[Guest, float] = field(default_factory=dict)
+    _working: set[Guest] = field(default_factory=set)
+    _slow: dict[Guest, Slow] = field(default_factory=dict)
+    _timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._resting) + len(self._working)
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else may come in."""
+        return len(self) >= self.most
+
+    @property
+    def exchanges(self) -> int:
+        """How many may be sent away for others in one turn of the loop, so that each has some turns to ask in."""
+        return (self.most - len(self._working)) // TURNS
+
+    @property
+    def crowded(self) -> bool:
+        """Whether what is left is for scrapes and health checks."""
+        return len(self._working) > self.most - RESERVED
+
+    def wait(self, guest: Guest) -> None:
+        """It has come, or begins another request, and has to send its head."""
+        if guest not in self._waiting:
+            self._forget(guest)
+            self._waiting[guest] = self._now()
+            self._watch()
+
+    def work(self, guest: Guest) -> None:
+        """Its request is being answered."""
+        self._forget(guest)
+        self._working.add(guest)
+
+    def rest(self, guest: Guest) -> None:
+        """It has its answer, or will soon."""
+        if guest in self._working:
+            self._forget(guest)
+            self._resting[guest] = self._now()
+
+    def rests(self, guest: Guest) -> bool:
+        """Whether it is between two requests."""
+        return guest in self._resting
+
+    def leave(self, guest: Guest) -> None:
+        """It is gone."""
+        self._forget(guest)
+        self._slow.pop(guest, None)
+
+    def make_room(self) -> bool:
+        """Send away who has neither asked nor been answered for longest; False if everybody is being answered."""
+        quiet = {guest: since for place in (self._waiting, self._resting) for guest, since in self._quiet(place)}
+        others = itertools.chain(self._resting, self._slow)
+        guest = min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
+        if guest is not None:
+            self._send_away(guest)
+        return guest is not None
+
+    def _quiet(self, place: dict[Guest, float]) -> Iterator[tuple[Guest, float]]:
+        """The first in this place for whom nothing waits."""
+        return itertools.islice(((guest, since) for guest, since in place.items() if not guest.unsent()), 1)
+
+    def _send_away(self, guest: Guest) -> None:
+        self.leave(guest)
+        guest.abort()
+
+    def _forget(self, guest: Guest) -> None:
+        self._waiting.pop(guest, None)
+        self._resting.pop(guest, None)
+        self._working.discard(guest)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        now = self._now()
+        for guest in [*self._late(self._waiting, now - FIRST_REQUEST), *self._late(self._resting, now - IDLE)]:
+            self._send_away(guest)
+        for guest in [*self._resting, *self._working]:
+            if self._stuck(guest, now):
+                self._send_away(guest)
+        self._timer = None
+        if len(self):
+            self._watch()
+
+    def _late(self, place: dict[Guest, float], since: float) -> list[Guest]:
+        return [guest for guest, began in place.items() if began < since and not guest.unsent()]
+
+    def _stuck(self, guest: Guest, now: float) -> bool:
+        unsent, before = guest.unsent(), self._slow.get(guest)
+        if not unsent:
+            self._slow.pop(guest, None)
+        elif before is None or not before.unsent - STEP < unsent <= before.unsent:
+            self._slow[guest] = Slow(unsent, now)
+        else:
+            return now - before.since > STALLED
+        return False
+
+
+def descriptors(wanted: int) -> int:
+    """How many connections this process may have, after asking for `wanted`; what it needs itself is kept apart."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = wanted + OWN
+    if soft < enough and hard != soft:
+        soft = enough if hard == resource.RLIM_INFINITY else min(enough, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(0, min(wanted, soft - OWN))
+
+
+def shares(connections: int, listeners: int) -> tuple[int, int]:
+    """How many connections and listeners there may be at most, of so many that are wanted: requests come first."""
+    room = descriptors(connections + listeners)
+    requests = max(FEWEST, min(connections, room // 2 if room < connections + listeners else connections))
+    return requests, max(0, min(listeners, room - requests))

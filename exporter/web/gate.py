@@ -1,0 +1,186 @@
+"""The listening socket: accepts in turns, with the TLS of the moment, and outlives a want of descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+
+from exporter import log
+from exporter.web.crowd import Crowd
+
+AT_ONCE: Final = 64
+"""Connections accepted in one turn of the loop."""
+WAITING: Final = 4096
+"""Connections that the kernel holds until their turn; it may allow fewer."""
+HANDSHAKE: Final = 5.0
+"""Seconds in which TLS must be agreed on."""
+PAUSE: Final = 0.1
+"""Seconds until the next try after the system had no descriptor or memory for a connection."""
+QUIET: Final = 60.0
+"""Seconds between two lines about that."""
+_WANT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+logger = log.get("web")
+
+
+class Arrival:
+    """A connection that is not one yet: TLS is being agreed on."""
+
+    __slots__ = ("task",)
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+
+    def unsent(self) -> int:
+        """Nothing waits for it."""
+        return 0
+
+    def abort(self) -> None:
+        """Give it up."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Gate(web.BaseSite):
+    """Accepts connections; `context` may be replaced at any time and holds for whoever comes next.
+
+    asyncio's own server logs a traceback for each connection that it has no descriptor for, and asks nobody
+    whether there is room.
+    """
+
+    def __init__(
+        self, runner: web.BaseRunner, sockets: list[socket.socket], crowd: Crowd, context: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(runner)
+        self.context = context
+        self._sockets, self._crowd = sockets, crowd
+        self._arrivals: set[Arrival] = set()
+        self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._told = -QUIET
+
+    @property
+    def name(self) -> str:
+        """As aiohttp's own sites have it."""
+        return f"{'https' if self.context else 'http'}://{self._sockets[0].getsockname()[:2]}"
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """(host, port) of each socket."""
+        return [listening.getsockname()[:2] for listening in self._sockets]
+
+    async def start(self) -> None:
+        """Listen from now on."""
+        await super().start()
+        for listening in self._sockets:
+            listening.listen(WAITING)
+            self._resume(listening)
+
+    async def stop(self) -> None:
+        """Listen no more; whoever is in stays."""
+        loop = asyncio.get_running_loop()
+        for pause in self._pauses.values():
+            pause.cancel()
+        for listening in self._sockets:
+            loop.remove_reader(listening.fileno())
+            listening.close()
+        for arrival in list(self._arrivals):
+            arrival.abort()
+        self._runner._unreg_site(self)
+
+    def _resume(self, listening: socket.socket) -> None:
+        self._pauses.pop(listening, None)
+        asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        exchanged = 0
+        for _ in range(AT_ONCE):
+            try:
+                accepted, _address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._want(listening, error)
+                return
+            full = self._crowd.full
+            if full and not self._crowd.make_room():
+                accepted.close()
+                continue
+            self._greet(accepted)
+            exchanged += full
+            if exchanged and exchanged >= self._crowd.exchanges:
+                return  # who left is really gone in the next turn only
+
+    def _want(self, listening: socket.socket, error: OSError) -> None:
+        """The system has nothing left for a connection: somebody has to go, and we try again soon."""
+        loop = asyncio.get_running_loop()
+        if error.errno in _WANT:
+            self._crowd.make_room()
+        if loop.time() - self._told >= QUIET:
+            self._told = loop.time()
+            logger.warning("a connection cannot be accepted now", error=log.describe(error))
+        loop.remove_reader(listening.fileno())
+        self._pauses[listening] = loop.call_later(PAUSE, self._resume, listening)
+
+    def _greet(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        arrival = Arrival()
+        self._crowd.wait(arrival)
+        self._arrivals.add(arrival)
+        # Eager, for a task that is cancelled before it has begun would never close the socket.
+        loop = asyncio.get_running_loop()
+        arrival.task = asyncio.Task(self._let_in(arrival, accepted), loop=loop, eager_start=True)
+
+    async def _let_in(self, arrival: Arrival, accepted: socket.socket) -> None:
+        loop, server = asyncio.get_running_loop(), self._runner.server
+        patience = HANDSHAKE if self.context else None
+        try:
+            if server is None:
+                accepted.close()
+                return
+            with suppress(OSError):  # no TLS, or gone
+                await loop.connect_accepted_socket(
+                    server, accepted, ssl=self.context, ssl_handshake_timeout=patience,
+                    ssl_shutdown_timeout=1.0 if self.context else None,
+                )  # fmt: skip
+        finally:
+            self._crowd.leave(arrival)
+            self._arrivals.discard(arrival)
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to all addresses of a host.
+
+    Raises:
+        OSError: one of them cannot be had.
+    """
+    made: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            made.append(_bound(family, kind, protocol, address))
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def _bound(family: int, kind: int, protocol: int, address: object) -> socket.socket:
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setblocking(False)
+        made.bind(address)  # type: ignore[arg-type]  # what getaddrinfo says
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,137 @@
+"""Who makes room for whom, who is sent away for slowness, and how descriptors are shared."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from exporter.web import crowd
+from exporter.web.crowd import Crowd
+
+
+class Guest:
+    """Somebody who may have an answer waiting."""
+
+    def __init__(self, name: str, unsent: int = 0) -> None:
+        self.name, self.waits, self.gone = name, unsent, False
+
+    def unsent(self) -> int:
+        return self.waits
+
+    def abort(self) -> None:
+        self.gone = True
+
+
+async def test_whoever_was_silent_for_longest_makes_room() -> None:
+    made = Crowd(most=3)
+    resting, working, silent = map(Guest, ("resting", "working", "silent"))
+    for guest in (working, resting):
+        made.wait(guest)
+        made.work(guest)
+    made.rest(resting)
+    await asyncio.sleep(0.01)
+    made.wait(silent)
+    assert made.full
+    assert made.make_room()
+    assert (resting.gone, silent.gone, working.gone) == (True, False, False)
+    assert made.make_room()
+    assert (silent.gone, working.gone) == (True, False)
+    assert not made.make_room(), "who is being answered stays"
+    made.leave(working)
+    assert len(made) == 0
+
+
+async def test_an_answer_on_its_way_is_the_last_thing_to_be_cut_off() -> None:
+    made = Crowd(most=2)
+    reading, silent = Guest("reading", 100), Guest("silent")
+    made.wait(reading)
+    made.work(reading)
+    made.rest(reading)
+    made.wait(silent)
+    assert made.make_room()
+    assert (reading.gone, silent.gone) == (False, True)
+    assert made.make_room()
+    assert reading.gone
+
+
+async def test_asking_again_counts_from_its_first_byte_and_only_after_a_rest() -> None:
+    made = Crowd()
+    guest = Guest("a")
+    made.wait(guest)
+    since = made._waiting[guest]
+    await asyncio.sleep(0.01)
+    made.wait(guest)
+    assert made._waiting[guest] == since, "more bytes of the same head win no time"
+    made.rest(guest)
+    assert not made.rests(guest), "who was not answered does not rest"
+    made.work(guest)
+    made.rest(guest)
+    assert made.rests(guest)
+    made.leave(guest)
+
+
+async def test_the_last_places_are_for_scrapes() -> None:
+    made = Crowd(most=24)
+    guests = [Guest(str(number)) for number in range(24)]
+    for guest in guests[:12]:
+        made.work(guest)
+    assert not made.crowded
+    made.work(guests[12])
+    assert made.crowded
+    assert made.exchanges == 0
+
+
+def test_a_client_that_takes_nothing_is_stuck_and_one_that_takes_a_little_is_not() -> None:
+    made, guest = Crowd(), Guest("a", 100 << 10)
+    assert not made._stuck(guest, 0.0)
+    guest.waits -= 100
+    assert not made._stuck(guest, crowd.STALLED)
+    assert made._stuck(guest, crowd.STALLED + 0.1), "100 bytes are not enough"
+    guest.waits -= crowd.STEP
+    assert not made._stuck(guest, crowd.STALLED + 0.2)
+    guest.waits += 10_000  # more is written to it only because it took something
+    assert not made._stuck(guest, 2 * crowd.STALLED)
+    guest.waits = 0
+    assert not made._stuck(guest, 3 * crowd.STALLED)
+    assert made._slow == {}
+
+
+async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "LOOK", 0.01)
+    monkeypatch.setattr(crowd, "STALLED", 0.05)
+    made, guest = Crowd(), Guest("a", 10_000)
+    made.wait(guest)
+    made.work(guest)
+    async with asyncio.timeout(20):
+        while not guest.gone:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert len(made) == 0
+    while made._timer is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+SHARES = """
+import resource, sys
+from exporter.web.crowd import shares
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+print(*shares(int(sys.argv[3]), int(sys.argv[4])), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+SHARED = {
+    (1024, 4096, 256, 100): (256, 100, 1024),
+    (128, 128, 256, 100): (32, 32, 128),
+    (64, 64, 256, 100): (24, 0, 64),
+    (128, 4096, 256, 100): (256, 100, 420),  # as many descriptors as are needed, if they may be had
+    (1024, 2048, 256, 5_000): (256, 1728, 2048),
+}
+
+
+@pytest.mark.parametrize("given", SHARED)
+def test_descriptors_are_asked_for_and_shared(given: tuple[int, ...]) -> None:
+    if given[1] > resource.getrlimit(resource.RLIMIT_NOFILE)[1] != resource.RLIM_INFINITY:
+        pytest.skip("fewer descriptors may be had here")
+    done = subprocess.run(
+        [sys.executable, "-c", SHARES, *map(str, given)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert tuple(map(int, done.stdout.split())) == SHARED[given]
