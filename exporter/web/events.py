@@ -20,9 +20,9 @@ from exporter.web.answers import JSON, answer, unavailable
 from exporter.web.bodies import read
 from exporter.web.desk import Closed
 from exporter.web.doors import Full
-from exporter.web.limits import network
 from exporter.web.event_bodies import LINES, NotJson, Records, records
 from exporter.web.event_door import LARGEST, EventDoor
+from exporter.web.limits import network
 from exporter.web.operations import Operation, route
 from exporter.web.site import SITE, Site, problem
 from exporter.worker import Busy

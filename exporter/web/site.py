@@ -20,9 +20,9 @@ from exporter.web.access import Access, WebConfig
 from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.event_door import EventDoor
 from exporter.web.gate import Gate
 from exporter.web.limits import Limits
-from exporter.web.event_door import EventDoor
 from exporter.worker import Worker
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ STREAM = b"".join(
 @given(st.lists(st.integers(0, len(STREAM)), max_size=8))
 def test_wherever_reads_begin_and_end_the_same_is_heard(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(STREAM)]
-    reads = [STREAM[start:end] for start, end in zip(places, places[1:], strict=False)]
+    reads = [STREAM[start:end] for start, end in pairwise(places)]
     assert heard(*reads) == heard(STREAM)
 
 
