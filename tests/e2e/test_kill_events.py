@@ -159,7 +159,7 @@ def test_kills_lose_no_event_and_count_none_twice(tmp_path: Path) -> None:
             exporter = Running(settings, tmp_path)
             bot.url = f"{exporter.url}/api/v1/events"
             try:
-                exporter.until_up()
+                exporter.until_up(120)
                 if not kills:
                     for thread in bot.threads:
                         thread.start()
@@ -189,7 +189,7 @@ def _finish(last: Running, bot: Bot, events: list[dict[str, Any]], seen: Samples
     bot.url = f"{last.url}/api/v1/events"
     counts, sums = expected(events)
     try:
-        last.until_up()
+        last.until_up(120)
         for thread in bot.threads:
             thread.join(600)
             assert not thread.is_alive()
