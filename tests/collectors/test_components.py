@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collector import when_moved
+from exporter.collector import Sources, when_moved
 from exporter.collectors import components
 from exporter.config import Bot
 from tests.bot_events import NOW, event, told
@@ -83,10 +83,16 @@ async def test_names_may_hold_spaces(tmp_path: Path) -> None:
 
 
 async def test_it_looks_again_now_and_then_though_nobody_speaks(tmp_path: Path) -> None:
+    looks: list[float] = []
+
+    async def read(_: Sources) -> int:
+        looks.append(NOW)
+        return len(looks)
+
     async with sources(settings(tmp_path)) as s:
-        for at_least, same in ((math.inf, True), (0.0, False)):
-            read = when_moved(s, components.read, at_least=at_least).read
-            assert (await read() is await read()) is same
+        for at_least, found in ((math.inf, (1, 1)), (0.0, (2, 3))):
+            opened = when_moved(s, read, at_least=at_least)
+            assert (await opened.read(), await opened.read()) == found
 
 
 async def test_names_beyond_the_slots_have_no_state(tmp_path: Path) -> None:
