@@ -95,7 +95,7 @@ def _loops(url: str, options: argparse.Namespace) -> None:
             of_sender = (time.clock_gettime(clock) - used) / (options.turns * options.seconds)
             of_calls = sum(_calling) / (options.turns * options.seconds)
         low, middle, high = statistics.quantiles(losses, n=4)
-        print(f"{name:12} side by side it loses {middle:.2%} of its speed (quartiles {low:.2%} … {high:.2%})")
+        print(f"{name:12} side by side it loses {middle:.2%} of a core (quartiles {low:.2%} … {high:.2%})")
         print(
             f"{'':12} by the threads' own clocks {of_calls + of_sender:.2%} of a core (promise: < 1 %):"
             f" calls {of_calls:.2%}, the sender {of_sender:.2%}"
@@ -103,15 +103,19 @@ def _loops(url: str, options: argparse.Namespace) -> None:
 
 
 def _pair(turn: Callable[..., int], client: Client, options: argparse.Namespace, first: bool) -> float:
-    """The speed that is lost in a turn that reports against one that does not, per second of the processor."""
-    speeds: dict[bool, float] = {}
+    """What a turn that reports costs beyond one that does not, for the same work: a share of a core.
+
+    Per second of the clock, as the events are: a busy machine gives the bot less than a core.
+    """
+    cost: dict[bool, float] = {}
+    work: dict[bool, int] = {}
     for told in (first, not first):
         gc.collect()
         cpu = time.process_time()
-        work = turn(client if told else None, options.rate, options.seconds)
+        work[told] = turn(client if told else None, options.rate, options.seconds)
         assert client.flush() and not client.stats.failures, client.stats  # all that it costs counts
-        speeds[told] = work / (time.process_time() - cpu)
-    return 1 - speeds[True] / speeds[False]
+        cost[told] = time.process_time() - cpu
+    return (cost[True] - cost[False] / work[False] * work[True]) / options.seconds
 
 
 def _work(state: bytes) -> bytes:
