@@ -13,7 +13,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from exporter import __version__, config, lean, log
+from exporter import lean  # before anything imports what it makes lean
+
+# isort: split
+from exporter import __version__, config, log
 from exporter.yaml12 import Problem
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["discover"]:
         return _discover(given[1:])
+    if given[:1] in (["backup"], ["restore"]):
+        return _keep(given[0], given[1:])
     gateway = given[:1] == ["gateway"]
     options = _parser(gateway).parse_args(given[gateway:])
     options.gateway = gateway
@@ -53,7 +58,8 @@ def _parser(gateway: bool) -> _Parser:
     else:
         parser = _Parser(prog=PROGRAM, description="Prometheus exporter for EVM arbitrage bots.", allow_abbrev=False,
             epilog="arb-exporter discover --rpc=URL ADDRESS… inspects pools and tokens; "
-            "arb-exporter gateway --config.file=PATH serves the live feed over a bus.")  # fmt: skip
+            "arb-exporter gateway --config.file=PATH serves the live feed over a bus; "
+            "arb-exporter backup FILE and restore FILE copy the ledger.")  # fmt: skip
     add = parser.add_argument
     add("--config.file", dest="config_file", type=Path, metavar="PATH", help="settings in YAML; default: none")
     add("--config.check", dest="config_check", action="store_true", help="check everything and end")
@@ -188,6 +194,40 @@ def _discover(arguments: list[str]) -> int:
     from exporter.sources import discovery
 
     return discovery.run(options.rpc, options.address)
+
+
+def _keep(deed: str, arguments: list[str]) -> int:
+    """A copy of the ledger, made or put back."""
+    parser = _Parser(prog=f"{PROGRAM} {deed}", allow_abbrev=False, description={
+        "backup": "Copy the ledger to a new file; the exporter may run.",
+        "restore": "Put a copy in the place of the ledger, which is kept beside it; the exporter must not run.",
+    }[deed])  # fmt: skip
+    parser.add_argument("--config.file", dest="config_file", type=Path, metavar="PATH", help="settings in YAML")
+    parser.add_argument("copy", type=Path, metavar="FILE", help="the copy")
+    if deed == "restore":
+        parser.add_argument("--accept-loss", dest="accept_loss", action="store_true",
+            help="even if counters fall by it")  # fmt: skip
+    options = parser.parse_args(arguments)
+    loaded = config.load(options.config_file)
+    if loaded.settings is None:
+        _print_problems(loaded.problems, sys.stderr)
+        return BAD
+    return _copied(options, loaded.settings.state)
+
+
+def _copied(options: argparse.Namespace, state: Path) -> int:
+    from exporter import safekeeping
+
+    try:
+        if hasattr(options, "accept_loss"):
+            fallen = safekeeping.restore(state, options.copy, options.accept_loss)
+            print("\n".join([*fallen, "restored; the ledger of before is kept beside it"]))
+        else:
+            print(f"copied; {safekeeping.backup(state, options.copy)} trades")
+    except safekeeping.Unkept as error:
+        print(log.describe(error), file=sys.stderr)
+        return BAD
+    return 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from exporter import __version__, collectors, log, reload
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Settings
+from exporter.event_intake import Intake
 from exporter.ledger import InUse, Ledger, Unusable
 from exporter.live.feeds import Feeds
 from exporter.live.grafana import Grafana
@@ -51,11 +52,13 @@ async def run(settings: Settings, options: Options) -> None:
         stack.callback(workers.close)
         site = make_site(settings, options, board, Hub())
         site.keep(ledger)
+        intake = Intake(ledger, lambda: site.settings)
+        site.report_to(intake, workers("event bodies"))
         signals = listen(stack)
         await serve(stack, site, options, application(site))
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
-            crew = Crew(group, board, ledger, workers, site)
+            crew = Crew(group, board, ledger, workers, site, intake)
             feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
             pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             publishing = group.create_task(_publish(site, ledger))
@@ -100,8 +103,11 @@ class Crew:
 
     settings: Settings
 
-    def __init__(self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site, intake: Intake
+    ) -> None:
         self._group, self._board, self._ledger, self.workers, self.site = group, board, ledger, workers, site
+        self._intake = intake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rpc: Rpc | None = None
         self._heads: Heads | None = None
@@ -167,7 +173,7 @@ class Crew:
     def _sources(self) -> Sources:
         return Sources(
             self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
-            self.site.hub.snapshot, costs=self._costs, heads=self._heads, bus=self.site.bus,
+            self.site.hub.snapshot, costs=self._costs, heads=self._heads, intake=self._intake, bus=self.site.bus,
         )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:

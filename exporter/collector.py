@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from exporter.collectors import live
     from exporter.collectors.bus import Figures
     from exporter.config import Settings
+    from exporter.event_intake import Intake
     from exporter.ledger import Ledger
     from exporter.sources.contracts import Contracts
     from exporter.sources.costs import Costs
@@ -64,6 +65,7 @@ class Sources:
     live: Callable[[], live.Snapshot]
     costs: Costs
     heads: Heads | None
+    intake: Intake
     bus: Figures | None = None
 
 

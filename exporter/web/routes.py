@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from exporter.web import alerts, api, live_page, openapi, ws
+from exporter.web import alerts, api, events, live_page, openapi, ws
 from exporter.web.site import Site
 
 
@@ -20,7 +20,7 @@ class Room(Protocol):
         """What it serves."""
 
 
-ROOMS: Final[tuple[Room, ...]] = (ws, api, alerts, openapi, live_page)
+ROOMS: Final[tuple[Room, ...]] = (ws, api, alerts, events, openapi, live_page)
 """Modules with `routes(site)`, and `ROLES` of paths whose role is not `read` (None: the handler itself asks)."""
 ROLES: Final[Mapping[str, str | None]] = {path: role for room in ROOMS for path, role in room.ROLES.items()}
 

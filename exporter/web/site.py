@@ -12,6 +12,7 @@ from exporter import log
 from exporter.board import Board
 from exporter.collectors.bus import Figures
 from exporter.config import Settings
+from exporter.event_intake import Intake
 from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
@@ -19,8 +20,10 @@ from exporter.web.access import Access, WebConfig
 from exporter.web.crowd import Crowd
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.event_door import EventDoor
 from exporter.web.gate import Gate
 from exporter.web.limits import Limits
+from exporter.worker import Worker
 
 
 @dataclass(slots=True)
@@ -43,10 +46,15 @@ class Site:
     gate: Gate | None = None
     web_config: WebConfig = field(default_factory=WebConfig)
     bus: Figures = field(default_factory=Figures)
+    event_door: EventDoor | None = None
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
         self.ledger, self.desk = ledger, Desk(ledger)
+
+    def report_to(self, intake: Intake, worker: Worker) -> None:
+        """Let events in; their bodies are parsed in this thread."""
+        self.event_door = EventDoor(intake, worker)
 
 
 SITE: Final = web.AppKey("site", Site)

@@ -14,6 +14,7 @@ from exporter.collectors import (
     bus,
     chain,
     components,
+    events,
     execution,
     exporter,
     flash_loans,
@@ -32,6 +33,7 @@ from exporter.collectors import (
     wallet,
     wallet_transactions,
 )
+from exporter.event_intake import Totals
 from exporter.event_totals import Word
 from exporter.live.figures import Figures
 from exporter.metrics import Distribution
@@ -137,6 +139,16 @@ EXAMPLES: dict[str, Any] = {
             "stage_expected_wei": {("detected", ""): 9 * 10**16, ("rejected", ""): 10**16},
             "hours": {("14", ""): 9},
         },
+    ),
+    "events": events.Snapshot(
+        "default",
+        Totals(
+            True,
+            {"accepted": {"trade": 39, "opportunity": 120, "component": 7}, "simulated": {"trade": 2},
+             "duplicate": {"": 5}, "conflict": {"": 1}, "invalid": {"json": 3}},
+            {"trade": 1_749_999_990.5, "opportunity": 1_749_999_995.0},
+        ),
+        dict.fromkeys(events.OUTCOMES, 0) | {"accepted": 60, "invalid": 2},
     ),
     "strategies": strategies.Snapshot(
         "default",

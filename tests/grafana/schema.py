@@ -148,7 +148,7 @@ LEGEND: Final = exactly(
 )
 TOOLTIP: Final = exactly({"mode": one_of("single", "multi"), "sort": one_of("none", "desc")})
 GRAPH: Final = exactly({"legend": LEGEND, "tooltip": TOOLTIP})
-REDUCE: Final = exactly({"calcs": many(one_of("lastNotNull"), 1), "fields": {"const": ""}, "values": {"const": False}})
+REDUCE: Final = exactly({"calcs": many(one_of("lastNotNull")), "fields": {"const": ""}, "values": FLAG})
 ORIENTATION: Final = one_of("auto", "horizontal", "vertical")
 STAT: Final = exactly(
     {
@@ -184,6 +184,10 @@ TABLE: Final = exactly(
 )
 ARRANGED: Final = {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}}
 ORGANIZE: Final = exactly(dict.fromkeys(("excludeByName", "includeByName", "indexByName", "renameByName"), ARRANGED))
+SORTED: Final = exactly({"field": NAME, "desc": FLAG})
+SORT_BY: Final = exactly({"fields": {"const": {}}, "sort": many(SORTED, 1)})
+SORT: Final = exactly({"id": {"const": "sortBy"}, "options": SORT_BY})
+IN_ORDER: Final[Schema] = {"type": "array", "maxItems": 1, "items": SORT}
 TRANSFORMATIONS: Final[Schema] = {
     "type": "array",
     "prefixItems": [
@@ -222,10 +226,10 @@ BY_LIMITS, BY_PALETTE = {"const": "thresholds"}, {"const": "palette-classic"}
 ASKED: Final = {"target": QUERY, "origin": PROMETHEUS, "links": many(LINK, 1)}
 PUSHED: Final = {"target": STREAM, "origin": LIVE, "maxDataPoints": COUNT}
 PANELS: Final = (
-    panel("stat", STAT, fields(None, BY_LIMITS), **ASKED),
-    panel("bargauge", BARS, fields(None, BY_LIMITS), **ASKED),
-    panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **ASKED, timeFrom=NAME),
-    panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED),
+    panel("stat", STAT, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
+    panel("bargauge", BARS, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
+    panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **ASKED, timeFrom=NAME, maxDataPoints=COUNT),
+    panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED, maxDataPoints=COUNT),
     panel("table", TABLE, fields(CELLS, BY_LIMITS), **ASKED, transformations=TRANSFORMATIONS),
     panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **PUSHED),
     panel("stat", STAT, fields(None, BY_PALETTE), **PUSHED),

@@ -12,6 +12,7 @@ from tools.grafana.queries import Query
 type Json = dict[str, Any]
 
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+POINTS: Final = 400
 HEIGHTS: Final = {"stat": 4, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
 
 
@@ -66,6 +67,7 @@ class Panel:
     height: int | None = None
     link: str = ""
     since: str = ""
+    ordered: bool = False
 
     def json(self) -> Json:
         """The panel without its place."""
@@ -84,10 +86,18 @@ class Panel:
         }
         found |= {"transformations": list(self.transformations)} if self.transformations else {}
         found |= {"timeFrom": self.since} if self.since else {}
+        found |= {"maxDataPoints": self._points()} if not self._is_instant() else {}
         return found | ({"links": [goto(self.link)]} if self.link else {})
 
+    def _is_instant(self) -> bool:
+        return self.kind in ("stat", "bargauge", "table")
+
+    def _points(self) -> int:
+        """Enough for the eye; what looks back an hour at each point changes slowly, and costs the most."""
+        return POINTS if not any("[1h]" in query.expr for query in self.queries) else POINTS // 4
+
     def _target(self, place: int, query: Query) -> Json:
-        instant = self.kind in ("stat", "bargauge", "table")
+        instant = self._is_instant()
         found = {
             "refId": chr(ord("A") + place),
             "datasource": SOURCE,
@@ -97,7 +107,7 @@ class Panel:
             "instant": instant,
             "range": not instant,
         }
-        return found | ({"format": "table"} if self.kind == "table" else {})
+        return found | ({"format": "table"} if self.kind == "table" or self.ordered else {})
 
 
 def goto(page: str) -> Json:
@@ -143,10 +153,10 @@ def stat(
     title: str, about: str, unit: str, expr: str | Query, *more: Query,
     width: int | None = None, link: str = "", listed: bool = False, **look: Any,
 ) -> Panel:  # fmt: skip
-    """One figure, or one for each name; `listed`, the names stand below each other."""
+    """One figure, or one for each name; `listed`, the names stand below each other, in their order."""
     first = expr if isinstance(expr, Query) else Query(expr)
-    options = STAT | (LISTED if listed else {})
-    return Panel("stat", title, about, (first, *more), Look(unit, **look), options, width=width, link=link)
+    made = Panel("stat", title, about, (first, *more), Look(unit, **look), STAT, width=width, link=link)
+    return in_order(replace(made, options=STAT | LISTED)) if listed else made
 
 
 STAT: Final[Json] = {
@@ -157,6 +167,15 @@ STAT: Final[Json] = {
     "justifyMode": "auto",
     "orientation": "auto",
 }
+
+
+def in_order(panel: Panel) -> Panel:
+    """The figures of the one query in the order of the label that names them; Prometheus has none."""
+    (query,) = panel.queries
+    label = query.legend.removeprefix("{{").removesuffix("}}")
+    sort = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": label, "desc": False}]}}
+    every = {"calcs": [], "fields": "", "values": True}
+    return replace(panel, ordered=True, transformations=(sort,), options=panel.options | {"reduceOptions": every})
 
 
 LISTED: Final[Json] = {
@@ -170,10 +189,11 @@ def bars(
     title: str, about: str, unit: str, *queries: Query, upright: bool = False, width: int | None = None, **look: Any
 ) -> Panel:
     """A bar for each name, from 0 on; `upright` for those in an order, such as hours."""
-    options = BARS | ({"orientation": "vertical", "namePlacement": "auto"} if upright else {})
-    return Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), options, width=width)
+    made = Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), BARS, width=width)
+    return in_order(replace(made, options=BARS | UPRIGHT)) if upright else made
 
 
+UPRIGHT: Final[Json] = {"orientation": "vertical", "namePlacement": "auto"}
 BARS: Final[Json] = {
     "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     "orientation": "horizontal",

@@ -4,7 +4,7 @@ from tools.grafana.looks import ETH, MINUTE, NUMBER, RATIO, SHARE, SIGNED
 from tools.grafana.money import NET, freshness, net_profit, success, truth
 from tools.grafana.page import WORD, Page, row
 from tools.grafana.panels import Column, bars, lines, table
-from tools.grafana.queries import Query, earned, per_minute, succeeded, succeeded_ever, total
+from tools.grafana.queries import Query, earned, highest, increase, per_minute, series, succeeded, succeeded_ever, total
 
 TRADES, CHOSEN = "arb_bot_trades_total", "$source"
 ROUTE = "pair, dex_buy, dex_sell"
@@ -78,15 +78,55 @@ LIQUIDITY = [
     ),
 ]  # fmt: skip
 
+WEIGHTS = [
+    bars(
+        "Capital by venue",
+        "Share of the bot's capital at each venue, as the bot says by its events.",
+        RATIO, Query(highest("arb_bot_dex_allocation_ratio", "bot, dex"), "{{dex}} · {{bot}}"), decimals=1, high=1, no_value="no events",
+    ),
+    bars(
+        "Capital by pair",
+        "Share of the bot's capital in each pair, as the bot says by its events.",
+        RATIO, Query(highest("arb_bot_pair_allocation_ratio", "bot, pair"), "{{pair}} · {{bot}}"), decimals=1, high=1, no_value="no events",
+    ),
+    lines(
+        "Ether by venue and pair",
+        "What the shares are worth, as the bot says by its events.",
+        ETH,
+        Query(total("arb_bot_dex_allocation_ether", "dex"), "{{dex}}"),
+        Query(total("arb_bot_pair_allocation_ether", "pair"), "{{pair}}"), low=0, no_value="no events",
+    ),
+]  # fmt: skip
+
+SHARES = [
+    lines(
+        "Where pairs are bought",
+        "Each venue's share of a pair's trades of the last hour by the chosen source: a token that moves to another venue "
+        "shows here.",
+        RATIO,
+        Query(f"{increase(TRADES, 'pair, dex_buy', '1h', source=CHOSEN)} / on (pair) group_left () "
+              f"({increase(TRADES, 'pair', '1h', source=CHOSEN)} > 0)", "{{pair}} {{dex_buy}}"),
+        low=0, high=1, many=True,
+    ),
+    lines(
+        "Volatility of pairs",
+        "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
+        RATIO,
+        Query(f"max by (pair) (stddev_over_time({series('arb_price_quote_per_base')}[1h]) / avg_over_time({series('arb_price_quote_per_base')}[1h]))", "{{pair}}"),
+        low=0,
+    ),
+]  # fmt: skip
+
 PAGE = Page(
     "distribution",
     "distribution",
     "Where does the profit come from, and where is the money?",
     rows=(
         row("Where does the profit come from?", COMES_FROM, PROFIT),
-        row("Pairs and venues over time", OVER_TIME),
+        row("Where the capital is", WEIGHTS),
+        row("Pairs and venues over time", OVER_TIME, SHARES),
         row("Routes", ROUTES),
-        row("Liquidity against success", LIQUIDITY),
+        row("Liquidity and volatility against success", LIQUIDITY),
     ),
     variables=(WORD,),
 )

@@ -12,12 +12,27 @@ from tools.grafana.looks import (
     NUMBER,
     RATIO,
     RED,
+    SECONDS,
     SHARE,
+    SIGNED,
     falling,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stack, stat, table
-from tools.grafana.queries import Query, increase, lowest, per_minute, series, share, total
+from tools.grafana.panels import Column, bars, lines, stack, stat, table
+from tools.grafana.queries import (
+    Query,
+    highest,
+    increase,
+    lowest,
+    per_hour,
+    per_minute,
+    quantile,
+    series,
+    share,
+    succeeded,
+    succeeded_ever,
+    total,
+)
 
 SENT, FEES = "arb_wallet_transactions_total", "arb_wallet_fees_ether_total"
 REVERTED = "reverted"
@@ -113,6 +128,108 @@ BALANCES = [
     ),
 ]  # fmt: skip
 
+PHASES, SLIPPAGE = "arb_bot_trade_duration_seconds", "arb_bot_slippage_ratio"
+PATHS, LOANS, BUNDLES = "arb_bot_path_trades_total", "arb_bot_flash_loans_total", "arb_bot_bundles_total"
+FULLNESS = highest("arb_gas_block_used_ratio")
+TOLD = " By the bot's events."
+
+TIMING = [
+    lines(
+        "From seeing to being in a block",
+        "How long each phase takes for half of the trades of the last hour, and for nine of ten." + TOLD,
+        SECONDS,
+        Query(quantile(0.5, PHASES, "phase", "1h"), "p50 · {{phase}}"),
+        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50",
+    ),
+    lines(
+        "Slippage by venue",
+        "By how much less came out than was quoted: half of the trades of the last hour, and nine of ten. More than was "
+        "quoted counts as none." + TOLD,
+        RATIO,
+        Query(quantile(0.5, SLIPPAGE, "dex", "1h"), "p50 · {{dex}}"),
+        Query(quantile(0.9, SLIPPAGE, "dex", "1h"), "p90 · {{dex}}"), low=0, no_value="no events", dashed="p50",
+    ),
+    lines(
+        "Fees by kind, as the bot says",
+        "Per hour, in gwei: a billion are an ether. The L1 data fee is a part of gas." + TOLD,
+        "suffix: gwei/h", Query(f"1e9 * {per_hour('arb_bot_fees_ether_total', 'kind')}", "{{kind}}"), low=0, no_value="no events",
+    ),
+]  # fmt: skip
+
+LENGTHS = [
+    table(
+        "Path length against success, all time",
+        "Trades by the number of swaps on their way, from totals since the first: does the longer way pay?" + TOLD,
+        "path_length",
+        Column("Trades", total(PATHS, "path_length"), NUMBER, 0),
+        Column("Succeeded", succeeded_ever(PATHS, "path_length"), RATIO, 0, SHARE),
+        Column("Net profit", total("arb_bot_path_net_profit_ether", "path_length"), ETH, 5, SIGNED),
+        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=8, no_value="no events",
+    ),
+    lines(
+        "Gas of a trade by strategy",
+        "Mean units of gas of the last hour's trades, by strategy." + TOLD,
+        NUMBER,
+        Query(share(increase("arb_bot_strategy_gas_used_total", "strategy", "1h"), increase("arb_bot_strategy_trades_total", "strategy", "1h")), "{{strategy}}"),
+        low=0, decimals=0, no_value="no events",
+    ),
+    lines(
+        "Success by path length",
+        "Share of the last hour's trades that succeeded, by the number of swaps." + TOLD,
+        RATIO, Query(succeeded("path_length", "1h", PATHS), "{{path_length}} swaps"), low=0, high=1, no_value="no events",
+    ),
+]  # fmt: skip
+
+BORROWED = [
+    table(
+        "Flash loans, all time",
+        "Each provider, from totals since the first loan: how dependable, and at what price." + TOLD,
+        "provider",
+        Column("Loans", total(LOANS, "provider"), NUMBER, 0),
+        Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
+        Column("Fees", f"1e9 * {total('arb_bot_flash_loan_fee_ether_total', 'provider')}", GWEI, 0),
+        Column("Fee of a loan", f"1e9 * {share(total('arb_bot_flash_loan_fee_ether_total', 'provider'), total(LOANS, 'provider'))}", GWEI, 0),
+        sort="Loans", no_value="no events", width=9,
+    ),
+    table(
+        "Largest loans",
+        "The largest loan of each token that each provider gave with success, in tokens." + TOLD,
+        "provider, token",
+        Column("Largest", highest("arb_bot_flash_loan_largest_amount", "provider, token"), "locale", 4),
+        sort="Provider", order="up", no_value="no events", width=6,
+    ),
+    lines(
+        "Flash loans against congestion",
+        "Share of the last hour's loans that succeeded, by provider, and how full blocks are: who fails when it matters?" + TOLD,
+        RATIO,
+        Query(succeeded("provider", "1h", LOANS), "{{provider}}"), Query(FULLNESS, "block fullness"),
+        low=0, high=1, colors={"fullness": AMBER}, no_value="no events",
+    ),
+]  # fmt: skip
+
+PROTECTED = [
+    bars(
+        "Bundles, all time",
+        "What became of bundles that went to MEV relays. A chain without relays, or a bot that does not use them, has none." + TOLD,
+        NUMBER, Query(total(BUNDLES, "outcome"), "{{outcome}}"),
+        decimals=0, no_value="no bundle was sent", colors={"included": GREEN, "front_run": RED, "sandwiched": RED},
+    ),
+    lines(
+        "Bundles that got in",
+        "Share of the last hour's bundles that were included, by relay. A chain without relays, or a bot that does not use "
+        "them, has none." + TOLD,
+        RATIO,
+        Query(share(increase(BUNDLES, "relay", "1h", outcome="included"), increase(BUNDLES, "relay", "1h", outcome="submitted")), "{{relay}}"),
+        low=0, high=1, no_value="no bundle was sent",
+    ),
+    lines(
+        "Front-run and sandwiched",
+        "Per minute, by relay: what protection did not prevent." + TOLD,
+        MINUTE, Query(per_minute(BUNDLES, "relay, outcome", outcome="~front_run|sandwiched"), "{{outcome}} · {{relay}}"),
+        low=0, no_value="no bundle was sent",
+    ),
+]  # fmt: skip
+
 PAGE = Page(
     "execution",
     "execution",
@@ -120,6 +237,9 @@ PAGE = Page(
     rows=(
         row("Do trades get through, and at what cost?", THROUGH, WALLETS),
         row("On the chain", CHAIN),
+        row("How fast, and how far from the quote", TIMING, LENGTHS),
+        row("Flash loans", BORROWED),
+        row("Protection from MEV", PROTECTED),
         row("Wallets over time", BALANCES),
     ),
 )

@@ -1,9 +1,9 @@
 """System: does the bot run, and has it what it needs?"""
 
-from tools.grafana.looks import AGE, BYTES, LEVELS, MINUTE, NONE_IS_BETTER, NUMBER, RATIO, UP, rising
+from tools.grafana.looks import AGE, BYTES, LEVELS, MINUTE, NONE_IS_BETTER, NUMBER, RATIO, STATUS, UP, rising
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stat, table
-from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, rate, series, total
+from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, rate, series, share, state, total
 
 LOG = "arb_bot_log_messages_total"
 MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"
@@ -83,6 +83,50 @@ LOGS = [
     ),
 ]  # fmt: skip
 
+COMPONENTS = [
+    table(
+        "Components",
+        "Each part of the bot by its own word, and how old that is; gone an hour after the last.",
+        "bot, component",
+        Column("Status", state("arb_bot_component_status", "status", STATUS, "bot, component"), texts=STATUS),
+        Column("Last word", age("arb_bot_component_last_report_timestamp_seconds", "bot, component"), AGE, None, rising(120, 600)),
+        sort="Component", order="up", no_value="no events", width=9,
+    ),
+    timeline(
+        "Components over time",
+        "When each part of the bot was ok, degraded or down, by its own word.",
+        STATUS, Query(state("arb_bot_component_status", "status", STATUS, "bot, component"), "{{component}} · {{bot}}"),
+    ),
+]  # fmt: skip
+
+CAPACITY = [
+    lines(
+        "Connections and tasks in use",
+        "Of those there may be; at 100 % work waits. By the bot's events.",
+        RATIO, Query(share(total("arb_bot_pool_in_use", "bot, pool"), total("arb_bot_pool_size", "bot, pool")), "{{pool}} · {{bot}}"),
+        low=0, high=1, no_value="no events",
+    ),
+    lines(
+        "Cache hits",
+        "Share of the last hour's look-ups that a cache answered. By the bot's events.",
+        RATIO,
+        Query(share(increase("arb_bot_cache_hits_total", "bot, cache", "1h"),
+                    f"({increase('arb_bot_cache_hits_total', 'bot, cache', '1h')} + {increase('arb_bot_cache_misses_total', 'bot, cache', '1h')})"),
+              "{{cache}} · {{bot}}"),
+        low=0, high=1, no_value="no events",
+    ),
+    lines(
+        "Size of caches",
+        "Bytes in each cache. By the bot's events.",
+        BYTES, Query(total("arb_bot_cache_bytes", "bot, cache"), "{{cache}} · {{bot}}"), low=0, no_value="no events",
+    ),
+    lines(
+        "Entries of caches",
+        "Entries in each cache. By the bot's events.",
+        NUMBER, Query(total("arb_bot_cache_entries", "bot, cache"), "{{cache}} · {{bot}}"), low=0, decimals=0, no_value="no events",
+    ),
+]  # fmt: skip
+
 HOST = [
     lines("Processor", "Share of all processors' time in use.", RATIO,
           Query(highest("arb_host_cpu_usage_ratio", "instance"), "{{instance}}"), low=0, high=1),
@@ -108,6 +152,7 @@ PAGE = Page(
     rows=(
         row("Does it run, and has it what it needs?", RUNS),
         row("The bot's process", PROCESS),
+        row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
         row("Logs", LOGS),
         row("Host", HOST, MORE),
     ),

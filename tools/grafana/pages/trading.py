@@ -18,6 +18,7 @@ from tools.grafana.looks import (
     RED,
     SHARE,
     SIGNED,
+    rising,
 )
 from tools.grafana.money import BOT_AND_SOURCE, BY_OUTCOME, NET, freshness, net_profit, success, truth
 from tools.grafana.page import WORD, Page, row
@@ -26,6 +27,7 @@ from tools.grafana.queries import (
     Query,
     age,
     earned,
+    highest,
     increase,
     per_hour,
     per_minute,
@@ -81,6 +83,33 @@ PERFORMANCE = [
         Query(share(increase("arb_bot_gas_cost_ether_total", "bot, source", "1h"),
                     increase("arb_bot_gain_ether_total", "bot, source", "1h")), BOT_AND_SOURCE),
         low=0, dashed="recent",
+    ),
+]  # fmt: skip
+
+FALLEN = [
+    lines(
+        "Drawdown",
+        "How far each source's net profit is below the highest it ever was.",
+        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), low=0, dashed="recent", no_value="no trade",
+    ),
+    stat(
+        "Drawdown now",
+        "How far net profit is below its peak, as a part of the peak, by source; 10 % is worth a look, 20 % is an alarm.",
+        RATIO,
+        Query(share(highest("arb_bot_drawdown_ether", "source"), highest("arb_bot_peak_net_profit_ether", "source")), "{{source}}"),
+        decimals=1, steps=rising(0.1, 0.2), no_value="no profit yet", listed=True, width=5,
+    ),
+    lines(
+        "Share of expected profit that came true",
+        "Over the last hour, by source: what trades made, for each ether that the bot expected of them.",
+        RATIO,
+        Query(
+            share(f"({increase('arb_bot_gain_ether_total', 'bot, source', '1h', source='~memory_bank|events')} - "
+                  f"{increase('arb_bot_loss_ether_total', 'bot, source', '1h', source='~memory_bank|events')})",
+                  increase("arb_bot_expected_profit_ether_total", "bot, source", "1h", source="~memory_bank|events")),
+            BOT_AND_SOURCE,
+        ),
+        no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -180,6 +209,31 @@ ROUTES = table(
     names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
 )  # fmt: skip
 
+STRATEGY = "arb_bot_strategy_"
+STRATEGY_NET = (
+    f"({total(f'{STRATEGY}gain_ether_total', 'strategy')} - {total(f'{STRATEGY}loss_ether_total', 'strategy')})"
+)
+
+STRATEGIES = [
+    table(
+        "Strategies, all time",
+        "By the bot's events, from totals since the first: what each kind of trade earns, on what was traded (ROI) and for each "
+        "unit of gas. Of several bots the sum.",
+        "strategy",
+        Column("Trades", total(f"{STRATEGY}trades_total", "strategy"), NUMBER, 0),
+        Column("Succeeded", succeeded_ever(f"{STRATEGY}trades_total", "strategy"), RATIO, 0, SHARE),
+        Column("Net profit", total(f"{STRATEGY}net_profit_ether", "strategy"), ETH, 5, SIGNED),
+        Column("ROI", share(STRATEGY_NET, total(f"{STRATEGY}amount_ether_total", "strategy")), RATIO, 3, SIGNED),
+        Column("Profit per gas", f"1e9 * {share(STRATEGY_NET, total(f'{STRATEGY}gas_used_total', 'strategy'))}", GWEI, 3, SIGNED),
+        sort="Net profit", width=14,
+    ),
+    lines(
+        "Net profit by strategy",
+        "By the bot's events, summed over all trades since the first.",
+        ETH, Query(total(f"{STRATEGY}net_profit_ether", "strategy"), "{{strategy}}"), no_value="no events",
+    ),
+]  # fmt: skip
+
 HISTORY = Answer(
     "Single trades",
     "Every trade that the exporter knows, the newest first, from its API: this needs Grafana's Infinity data source. The "
@@ -207,9 +261,9 @@ PAGE = Page(
     "Is it earning, how does it come about, and does the chain agree?",
     rows=(
         row("Is it earning?", EARNING),
-        row("Performance", PERFORMANCE, TRADES, ESTIMATES),
+        row("Performance", PERFORMANCE, FALLEN, TRADES, ESTIMATES),
         row("Does the chain agree?", TRUE),
-        row("Analytics", [ROUTES]),
+        row("Analytics", [ROUTES], STRATEGIES),
         row("History, trade by trade (needs the Infinity data source)", [HISTORY], folded=True),
     ),
     variables=(WORD,),

@@ -1,0 +1,168 @@
+"""Death or an error at every write, flush, truncation and removal of the ledger's files: nothing said is ever lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FULL = os.environ.get("ARB_PROOFS") == "full"
+TRIED = 1_000 if FULL else 4
+"""Calls that are tried of each kind."""
+
+BOOKKEEPER = """
+import asyncio, sys
+from pathlib import Path
+from exporter import books
+from exporter.ledger import Ledger
+from exporter.sources.memory_bank import Batch
+from exporter.sources.records import Trade
+
+def batch(number):
+    trades = [
+        Trade(b"%d-%d" % (number, part), b"digest", 1.0, "WETH/USDC", "a", "b", "success", None, 10**18, 1, None, None)
+        for part in range(3)
+    ]
+    return Batch("memory_bank", complete=True, trades=trades)
+
+async def main():
+    degraded = 0
+    async with Ledger(Path(sys.argv[1])) as ledger:
+        for number in range(int(sys.argv[2])):
+            while True:
+                try:
+                    await ledger.write(lambda db: books.Writer(db, "b", "memory_bank", 10, 9.0).put(batch(number), []))
+                except Exception as error:
+                    degraded += 1
+                    assert ledger.degraded
+                    shown = await asked(ledger)
+                    assert shown is None or shown == 3 * number, (shown, number)
+                    assert degraded < 500
+                    continue
+                assert not ledger.degraded
+                print(number, flush=True)
+                break
+        assert await asked(ledger) == 3 * int(sys.argv[2])
+    print("degraded", degraded, flush=True)
+
+async def asked(ledger):
+    try:
+        return (await ledger.read(lambda db: books.read(db, "b"))).sources["memory_bank"].success
+    except KeyError:
+        return 0
+    except Exception:
+        return None
+
+asyncio.run(main())
+"""
+BATCHES = 4
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that is preloaded."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    made = tmp_path_factory.mktemp("faulty") / "faulty.so"
+    source = Path(__file__).with_name("faulty.c")
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True, timeout=120)
+    return made
+
+
+@dataclass
+class Run:
+    """How the bookkeeper fared: the batches it said were written, how often it could not write, its end."""
+
+    said: int
+    degraded: int | None
+    code: int
+    errors: str
+
+
+def keep_books(state: Path, faulty: Path | None = None, **fault: object) -> Run:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    if faulty is not None:
+        given = {f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}
+        environment |= {"LD_PRELOAD": str(faulty), "FAULT_DIR": str(state)} | given
+    done = subprocess.run(
+        [sys.executable, "-c", BOOKKEEPER, state, str(BATCHES)], cwd=ROOT, env=environment, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    lines = done.stdout.split("\n")
+    said = [int(line) for line in lines if line.isdigit()]
+    assert said == list(range(len(said)))
+    degraded = next((int(line.split()[1]) for line in lines if line.startswith("degraded")), None)
+    return Run(len(said), degraded, done.returncode, done.stderr)
+
+
+def calls(state: Path, faulty: Path) -> int:
+    """How many calls the bookkeeper makes when nothing is wrong."""
+    count = state.with_suffix(".count")
+    assert keep_books(state, faulty, count=count).code == 0
+    found = int(count.read_text())
+    assert found > 30, "the library sees what SQLite does"
+    return found
+
+
+def some(last: int) -> list[int]:
+    """Calls to try, spread over all of them."""
+    return list(range(1, last + 1, max(1, last // TRIED)))
+
+
+def counted(state: Path) -> tuple[int, int]:
+    """(trades, trades in the totals) of a ledger that is whole."""
+    with closing(sqlite3.connect(state / "ledger.sqlite3")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (trades,) = db.execute("SELECT count(*) FROM trade").fetchone()
+        (total,) = db.execute("SELECT coalesce(sum(success), 0) FROM total").fetchone()
+    return trades, total
+
+
+@pytest.mark.parametrize("kind", ["kill", "torn"])
+def test_death_at_every_write_of_the_ledger_loses_nothing_that_was_said(
+    kind: str, faulty: Path, tmp_path: Path
+) -> None:
+    points = some(calls(tmp_path / "whole", faulty))
+    died = 0
+    for point in points:
+        state = tmp_path / f"{kind}-{point}"
+        first = keep_books(state, faulty, at=point, kind=kind)
+        assert first.code in (0, -9), first.errors
+        died += first.code == -9
+        again = keep_books(state)
+        assert again.code == 0, again.errors
+        assert counted(state) == (3 * BATCHES, 3 * BATCHES), f"{kind} at {point}, {first.said} said"
+    assert died >= len(points) * 0.75  # the last calls are those of a clean end, and not always made
+    print(f"{kind}: died at {died} of {len(points)} points: difference 0")
+
+
+ERRORS = [(errno.EIO, 1), (errno.ENOSPC, 5), *([(errno.EROFS, 1), (errno.EIO, 5), (errno.ENOSPC, 1)] if FULL else [])]
+
+
+@pytest.mark.parametrize(("number", "lasting"), ERRORS, ids=str)
+def test_an_error_at_every_write_of_the_ledger_shows_nothing_and_heals(
+    number: int, lasting: int, faulty: Path, tmp_path: Path
+) -> None:
+    points = some(calls(tmp_path / "whole", faulty))
+    noticed = 0
+    for point in points:
+        state = tmp_path / str(point)
+        first = keep_books(state, faulty, at=point, kind=number, **{"for": lasting})
+        if first.code != 0:  # it could not even be opened: it says so, and nothing has been written
+            assert (first.said, "Unusable" in first.errors) == (0, True), f"at {point}: {first.errors}"
+            noticed += 1
+            assert keep_books(state).code == 0
+        noticed += bool(first.degraded)
+        assert counted(state) == (3 * BATCHES, 3 * BATCHES), f"at {point}"
+    assert noticed
+    print(f"{errno.errorcode[number]} for {lasting}: noticed at {noticed} of {len(points)} points: difference 0")

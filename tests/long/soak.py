@@ -1,0 +1,327 @@
+"""A soak: a bot, a chain, logs, listeners and a scraper each second, and every 30 s another fault; then the figures.
+
+python -m tests.long.soak --minutes 60 [--every 30] [--json figures.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from tests.e2e.test_kill import Bot
+from tests.e2e.test_recovery import FAULTS, heal
+from tests.faults.test_hostile_clients import ATTACKS, Attack
+from tests.model import story
+from tests.model.server import Endpoint, serving
+from tests.model.story import POOLS, Story
+from tests.running import Running, Samples, running
+
+BLOCK = 0.5
+"""Seconds between blocks."""
+PAUSE = 0.1
+"""Seconds between trades."""
+
+
+class Steady(Bot):
+    """The bot of the kill test, at a pace that a day can be spent with."""
+
+    def _work(self) -> None:
+        while not self.stop.wait(PAUSE):
+            self._trade()
+            if self.rng.random() < 0.3:
+                self._rewrite()
+            if self.rng.random() < 0.5:
+                self._row()
+            if self.epoch % 40 == 0:
+                self._prune()
+
+
+@dataclass
+class Scene:
+    """Everything that runs."""
+
+    exporter: Running
+    endpoint: Endpoint
+    folder: Path
+    bank: Path
+    ledger: Path
+    own: Story
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def mine(self) -> None:
+        """Blocks, and sometimes a reorg, until the end."""
+        rng = random.Random(5)
+        while not self.stop.wait(BLOCK):
+            self.own.mine(1)
+            if rng.random() < 0.02:
+                depth = min(rng.randint(1, 3), self.own.room)
+                self.own.reorg(depth, depth + 1)
+
+    def log(self) -> None:
+        """A log that is rotated each 500 lines."""
+        file, number = self.folder / "bot.log", 0
+        while not self.stop.wait(0.05):
+            number += 1
+            with file.open("a") as opened:
+                opened.write(f"2026-01-01 00:00:00,000 - bot - {'ERROR' if number % 9 == 0 else 'INFO'} - {number}\n")
+            if number % 500 == 0:
+                file.rename(self.folder / "bot.log.1")
+
+    def listen(self) -> None:
+        """A client of the live feed that comes back whenever it is sent away."""
+        url = f"ws://127.0.0.1:{self.exporter.port}/ws"
+        while not self.stop.is_set():
+            with suppress(OSError, WebSocketException, TimeoutError), connect(url, open_timeout=5) as client:
+                client.send(json.dumps({"op": "subscribe", "topics": ["system", "prices", "trades"]}))
+                while not self.stop.is_set():
+                    client.recv(timeout=10)
+            self.stop.wait(0.5)
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+type Fault = Callable[[Scene, float], None]
+"""Does its harm for so many seconds, and heals."""
+
+
+def of_the_node(begin: Callable[[Endpoint], None]) -> Fault:
+    def fault(scene: Scene, seconds: float) -> None:
+        begin(scene.endpoint)
+        scene.stop.wait(seconds)
+        heal(scene.endpoint)
+
+    return fault
+
+
+def attacked(name: str) -> Fault:
+    def fault(scene: Scene, seconds: float) -> None:
+        with suppress(OSError), Attack(scene.exporter.port, 200, *ATTACKS[name]):
+            scene.stop.wait(seconds)
+
+    return fault
+
+
+def bank_away(scene: Scene, seconds: float) -> None:
+    with suppress(OSError):
+        away = scene.bank.with_name("away")
+        scene.bank.rename(away)
+        scene.stop.wait(min(seconds, 3))
+        if scene.bank.exists():  # the bot has begun another one meanwhile: its files belong together
+            for file in [path for path in scene.bank.rglob("*") if path.is_file()]:
+                shutil.move(file, away / file.relative_to(scene.bank))
+            shutil.rmtree(scene.bank)
+        away.rename(scene.bank)
+
+
+def ledger_locked(scene: Scene, seconds: float) -> None:
+    with closing(sqlite3.connect(scene.ledger, isolation_level=None, timeout=10)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        scene.stop.wait(seconds)
+        db.execute("ROLLBACK")
+
+
+def deaf_listeners(scene: Scene, seconds: float) -> None:
+    made = [socket.create_connection(("127.0.0.1", scene.exporter.port), 5) for _ in range(20)]
+    for one in made:
+        one.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")  # fmt: skip
+    scene.stop.wait(seconds)
+    for one in made:
+        one.close()
+
+
+def reloaded(scene: Scene, seconds: float) -> None:
+    """Other stores, then those of before, each by SIGHUP."""
+    before = scene.exporter.config.read_text()
+    changed = yaml.safe_load(before) | {"storage": [{"name": "more", "path": str(scene.folder)}]}
+    for text in (yaml.safe_dump(changed), "bot: [", before):
+        scene.exporter.config.write_text(text)
+        scene.exporter.process.send_signal(signal.SIGHUP)
+        scene.stop.wait(seconds / 3)
+
+
+def truncated_log(scene: Scene, seconds: float) -> None:
+    file = scene.folder / "bot.log"
+    with suppress(OSError):
+        os.truncate(file, 0)
+    with file.open("ab") as opened:
+        opened.write(b"x" * 3_000_000)  # a line that has no end for a while
+    scene.stop.wait(seconds)
+    with file.open("ab") as opened:
+        opened.write(b"\n")
+
+
+def every_fault() -> dict[str, Fault]:
+    """All, by name; one after the other, in turn."""
+    found: dict[str, Fault] = {
+        "bank away": bank_away, "ledger locked": ledger_locked, "deaf listeners": deaf_listeners,
+        "reloaded": reloaded, "log truncated": truncated_log,
+    }  # fmt: skip
+    found |= {f"attack: {name}": attacked(name) for name in ATTACKS}
+    found |= {f"node: {name}": of_the_node(begin) for name, begin in FAULTS.items()}
+    return found
+
+
+# --- what is measured ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Figures:
+    """One entry for each scrape."""
+
+    seconds: list[float] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    memory_mib: list[float] = field(default_factory=list)
+    lag_seconds: list[float] = field(default_factory=list)
+    steps: dict[str, float] = field(default_factory=dict)
+    fell: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """What is promised, as it was."""
+        settled = self.memory_mib[len(self.memory_mib) // 5 :]
+        slope = statistics.linear_regression(range(len(settled)), settled).slope if len(settled) > 2 else 0.0
+        scrapes, lag = len(self.seconds), sorted(self.lag_seconds)
+        return {
+            "scrapes": scrapes,
+            "bad": self.bad[:10],
+            "good_ratio": round(1 - len(self.bad) / scrapes, 6),
+            "slowest_seconds": round(max(self.seconds), 3),
+            "p99_seconds": round(sorted(self.seconds)[int(scrapes * 0.99)], 4),
+            "memory_mib": [round(settled[0], 2), round(max(self.memory_mib), 2), round(settled[-1], 2)],
+            "memory_slope_mib_per_1000": round(slope * 1000, 4),
+            "lag_p50_ms": round(lag[len(lag) // 2] * 1e3, 2),
+            "lag_p99_ms": round(lag[int(len(lag) * 0.99)] * 1e3, 2),
+            "counters_that_fell": self.fell[:10],
+            "faults": len(self.faults),
+            "memory_steps_mib": {name: step for name, step in self.steps.items() if step > 0.5},
+        }
+
+
+def scrape(scene: Scene, figures: Figures, before: Samples) -> Samples:
+    """One scrape, strictly read; what it says of the exporter is noted."""
+    began, found = time.monotonic(), dict(before)
+    try:
+        text = scene.exporter.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").decode()
+        figures.seconds.append(time.monotonic() - began)
+        counters: Samples = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if family.type == "counter" and sample.name.endswith("_total"):
+                    counters[sample.name, frozenset(sample.labels.items())] = sample.value
+                elif sample.name == "arb_exporter_resident_memory_bytes":
+                    figures.memory_mib.append(sample.value / (1 << 20))
+                elif sample.name == "arb_exporter_loop_lag_seconds":
+                    figures.lag_seconds.append(sample.value)
+        figures.fell += [key[0] for key, value in counters.items() if value < before.get(key, 0.0)]
+        found |= counters
+    except (OSError, ValueError) as error:
+        figures.seconds.append(time.monotonic() - began)
+        figures.bad.append(f"{time.strftime('%X')} {type(error).__name__} during {figures.faults[-1:]}")
+    return found
+
+
+def disturb(scene: Scene, figures: Figures, every: float) -> None:
+    """One fault after the other, each for a third of the time."""
+    faults = list(every_fault().items())
+    random.Random(3).shuffle(faults)
+    while not scene.stop.wait(every * 2 / 3):
+        name, fault = faults[len(figures.faults) % len(faults)]
+        figures.faults.append(name)
+        before = figures.memory_mib[-1]
+        fault(scene, every / 3)
+        figures.steps[name] = round(max(figures.memory_mib[-1] - before, figures.steps.get(name, 0.0)), 2)
+
+
+@contextmanager
+def scene_in(folder: Path) -> Iterator[Scene]:
+    """Everything started, and ended whatever happens."""
+    world = story.world(depth=5, interval=BLOCK)
+    own = Story(random.Random(41), world)
+    own.mine(20)
+    state, bank = folder / "state", folder / "bank"
+    bot = Steady(bank, state / "ledger.sqlite3")
+    with serving(world) as endpoint:
+        pools = [{"dex": p.dex, "kind": "uniswap_v2", "address": p.address, "name": f"pool-{i}"}
+                 for i, p in enumerate(POOLS)]  # fmt: skip
+        settings = {
+            "bot": {"name": "b", "memory_bank": str(bank), "logs": [{"name": "bot", "path": str(folder / "bot.log*")}]},
+            "chain": {
+                "chain_id": world.chain_id, "pools": pools, "wallets": [{"name": "trader", "address": story.ME}],
+                "endpoints": [{"name": "only", "http": endpoint.http, "ws": endpoint.ws}],
+            },
+            "state": str(state),
+        }  # fmt: skip
+        with running(settings, folder) as exporter:
+            scene = Scene(exporter, endpoint, folder, bank, state / "ledger.sqlite3", own)
+            threads = [bot.thread, *(threading.Thread(target=part) for part in (scene.mine, scene.log))]
+            threads += [threading.Thread(target=scene.listen) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            try:
+                yield scene
+            finally:
+                scene.stop.set()
+                bot.stop.set()
+                for thread in threads:
+                    thread.join(30)
+
+
+def soak(seconds: float, every: float, folder: Path) -> dict[str, Any]:
+    """Run it; the figures."""
+    figures, seen = Figures(), dict[Any, float]()
+    with scene_in(folder) as scene:
+        trouble = threading.Thread(target=disturb, args=(scene, figures, every))
+        trouble.start()
+        began = due = time.monotonic()
+        while time.monotonic() < began + seconds:
+            seen = scrape(scene, figures, seen)
+            due = max(due + 1, time.monotonic())
+            time.sleep(max(due - time.monotonic(), 0))
+        scene.stop.set()
+        trouble.join(60)
+        ended = scene.exporter.stop()
+        log = scene.exporter.stderr.read_text()
+    return figures.summary() | {"exit": ended, "tracebacks": log.count("Traceback"), "log_lines": log.count("\n")}
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--every", type=float, default=30, help="seconds between faults")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = soak(options.minutes * 60, options.every, Path(folder))
+    text = json.dumps(found, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+    kept = found["good_ratio"] >= 0.999 and not found["counters_that_fell"] and found["exit"] == 0
+    return 0 if kept and found["tracebacks"] == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

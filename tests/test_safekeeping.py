@@ -1,0 +1,148 @@
+"""Copies of the ledger: whole, made while it is written, and put back so that no counter falls without a word."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from exporter import books, safekeeping
+from exporter.__main__ import main
+from exporter.ledger import FILE, VERSIONS, Ledger
+from exporter.safekeeping import Unkept, backup, restore
+from exporter.sources.memory_bank import Batch
+from exporter.sources.records import Trade
+
+
+def batch(number: int) -> Batch:
+    one = Trade(b"%d" % number, b"d", 1.0, "WETH/USDC", "a", "b", "success", None, 10**18, 1, None, None)
+    return Batch("memory_bank", complete=True, trades=[one])
+
+
+async def trade(ledger: Ledger, number: int) -> None:
+    await ledger.write(lambda db: books.Writer(db, "b", "memory_bank", 10, 9.0).put(batch(number), []))
+
+
+async def keep(state: Path, *numbers: int) -> None:
+    async with Ledger(state) as ledger:
+        for number in numbers:
+            await trade(ledger, number)
+
+
+async def counted(state: Path) -> int:
+    async with Ledger(state) as ledger:
+        return (await ledger.read(lambda db: books.read(db, "b"))).sources["memory_bank"].success
+
+
+async def test_a_copy_is_made_while_trades_are_written_and_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safekeeping, "PAGES", 3)
+    stop = asyncio.Event()
+
+    async def write(ledger: Ledger) -> int:
+        number = 0
+        while not stop.is_set():
+            await trade(ledger, number)
+            number += 1
+        return number
+
+    async with Ledger(tmp_path / "state") as ledger:
+        for number in range(20):
+            await trade(ledger, 10_000 + number)
+        writing = asyncio.create_task(write(ledger))
+        trades = await asyncio.to_thread(backup, tmp_path / "state", tmp_path / "copy")
+        stop.set()
+        written = 20 + await writing
+    assert 20 <= trades <= written
+    assert {path.name for path in tmp_path.iterdir()} == {"state", "copy"}
+    assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
+    with closing(sqlite3.connect(tmp_path / "copy")) as db:
+        (total,) = db.execute("SELECT sum(success) FROM total").fetchone()
+    assert total == trades, "rows and sums of the same moment"
+
+
+async def test_a_copy_put_back_counts_on_from_there(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await keep(state, 1, 2, 3)
+    assert backup(state, tmp_path / "copy") == 3
+    shutil.rmtree(state)
+    assert restore(state, tmp_path / "copy") == []
+    assert await counted(state) == 3
+    await keep(state, 3, 4)
+    assert await counted(state) == 4
+
+
+async def test_no_counter_falls_without_a_word(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await keep(state, 1, 2)
+    backup(state, tmp_path / "copy")
+    await keep(state, 3)
+    words = "trades of b memory_bank fall from 3 to 2"
+    with pytest.raises(Unkept, match=f"{words}; nothing was changed"):
+        restore(state, tmp_path / "copy")
+    assert await counted(state) == 3
+    assert restore(state, tmp_path / "copy", accept_loss=True) == [words]
+    assert await counted(state) == 2
+    shutil.copy(state / f"{FILE}.before-1", tmp_path / "kept")
+    assert restore(state, tmp_path / "kept") == []
+    assert await counted(state) == 3, "what was put aside is whole"
+    assert (state / f"{FILE}.before-2").exists()
+
+
+async def test_a_damaged_ledger_can_be_replaced(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await keep(state, 1)
+    backup(state, tmp_path / "copy")
+    (state / FILE).write_bytes(b"\0" * 5_000)
+    assert restore(state, tmp_path / "copy") == []
+    assert await counted(state) == 1
+
+
+async def test_what_cannot_be_done_changes_nothing(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with pytest.raises(Unkept, match="there is no ledger"):
+        backup(state, tmp_path / "copy")
+    async with Ledger(state) as ledger:
+        await trade(ledger, 1)
+        backup(state, tmp_path / "copy")
+        with pytest.raises(Unkept, match="stop it first"):
+            restore(state, tmp_path / "copy")
+    with pytest.raises(Unkept, match="exists already"):
+        backup(state, tmp_path / "copy")
+    with pytest.raises(Unkept, match="cannot be made"):
+        backup(state, tmp_path / "absent" / "copy")
+    for name, content in (("garbage", b"\0garbage" * 1_000), ("empty", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(Unkept):
+            restore(state, tmp_path / name)
+    torn = (tmp_path / "copy").read_bytes()
+    (tmp_path / "torn").write_bytes(torn[: len(torn) // 2])
+    with pytest.raises(Unkept):
+        restore(state, tmp_path / "torn")
+    shutil.copy(tmp_path / "copy", tmp_path / "newer")
+    with closing(sqlite3.connect(tmp_path / "newer")) as db:
+        db.execute(f"PRAGMA user_version={len(VERSIONS) + 1}")
+    with pytest.raises(Unkept, match="newer"):
+        restore(state, tmp_path / "newer")
+    assert await counted(state) == 1
+    assert not list(state.glob("*.before*"))
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    asyncio.run(keep(tmp_path / "state", 1, 2))
+    copy = str(tmp_path / "copy")
+    assert main(["backup", copy]) == 0
+    assert main(["backup", copy]) == 2
+    asyncio.run(keep(tmp_path / "state", 3))
+    assert main(["restore", copy]) == 2
+    assert main(["restore", "--accept-loss", copy]) == 0
+    (tmp_path / "bad.yml").write_text("bot: [")
+    assert main(["backup", f"--config.file={tmp_path / 'bad.yml'}", copy]) == 2
+    out, errors = capsys.readouterr()
+    assert out.splitlines()[0] == "copied; 2 trades"
+    assert out.splitlines()[-1] == "restored; the ledger of before is kept beside it"
+    assert "fall from 3 to 2" in errors

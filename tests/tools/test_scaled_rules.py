@@ -1,0 +1,57 @@
+"""Rules with shorter durations: every window and `for`, and nothing else."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.alerting.rules import EVERY, read
+from tools import scaled_rules
+
+
+@pytest.mark.parametrize(("given", "made"), [("1m", "1000ms"), ("3d", "4320000ms"), ("0m", "0ms"), ("30s", "500ms")])
+def test_durations_are_divided(given: str, made: str) -> None:
+    assert scaled_rules.scaled(given, 60) == made
+
+
+def test_other_texts_are_no_durations() -> None:
+    with pytest.raises(ValueError, match="1h30m"):
+        scaled_rules.scaled("1h30m", 60)
+
+
+def test_windows_and_offsets_are_divided_and_labels_are_not() -> None:
+    text = 'rate(a{b="[5m] offset 1h"}[5m] offset 1h) + rate(c[10m])'
+    made = scaled_rules.expression(text.replace('[5m] offset 1h"', '5m"'), 60)
+    assert made == 'rate(a{b="5m"}[5000ms] offset 60000ms) + rate(c[10000ms])'
+
+
+def test_all_rules_are_written_and_valid(tmp_path: Path) -> None:
+    scaled_rules.write(tmp_path, 60, {"wallet_balance_ether_critical": 0.5})
+    made = {rule.name: rule for rule in read(tmp_path)}
+    assert list(made) == [rule.name for rule in EVERY]
+    for rule in EVERY:
+        assert made[rule.name].seconds == pytest.approx(rule.seconds / 60)
+        windows = [re.findall(r"\[(\w+)\]", each.expr) for each in (rule, made[rule.name])]
+        assert len(windows[0]) == len(windows[1])
+        assert all(window.endswith("ms") for window in windows[1])
+    assert made["arb:threshold:wallet_balance_ether_critical"].expr == "vector(0.5)"
+    promtool = shutil.which("promtool")
+    assert promtool
+    subprocess.run([promtool, "check", "rules", *tmp_path.glob("*.yml")], check=True, timeout=60, capture_output=True)
+
+
+def test_a_threshold_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        scaled_rules.write(tmp_path, thresholds={"nonsense": 1})
+
+
+def test_groups_stay_as_they_are(tmp_path: Path) -> None:
+    scaled_rules.write(tmp_path)
+    for file in scaled_rules.RULES.glob("*.yml"):
+        names = [
+            [g["name"] for g in yaml.safe_load(each.read_text())["groups"]] for each in (file, tmp_path / file.name)
+        ]
+        assert names[0] == names[1]
