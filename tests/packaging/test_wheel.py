@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import exporter
-from tests.running import Running
+from tests.running import Running, until
 
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("ARB_PROOFS") == "full"
@@ -80,7 +80,7 @@ def test_what_is_installed_serves(built: Path, tmp_path: Path, monkeypatch: pyte
         served.until_up(60)
         (version,) = set(re.findall(r"live/([0-9a-f]+)/", served.get("/live").decode()))
         assert b"uPlot" in served.get(f"/live/{version}/vendor/uPlot.esm.js")
-        assert f'version="{exporter.__version__}"' in served.get("/metrics").decode()
+        until(lambda: f'version="{exporter.__version__}"' in served.get("/metrics").decode(), 30, served)
         assert served.stop() == 0
     finally:
         served.process.kill()
