@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets configuration install clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets configuration kubernetes install clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -47,6 +47,9 @@ dashboards: ready  ## write grafana/dashboards/*.json anew
 
 configuration: ready  ## write docs/configuration.md anew
 	@$(PY) -m tools.configuration
+
+kubernetes: ready  ## write packaging/kubernetes/rules.yml and the dashboards in kustomization.yaml anew
+	@$(PY) -m tools.kubernetes
 
 install:  ## for systemd: into /opt/arb-exporter, /etc/arb-exporter and /etc/systemd/system (PREFIX, DESTDIR: see tools/install.sh)
 	@tools/setup.sh assets || true

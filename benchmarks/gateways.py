@@ -57,7 +57,7 @@ def measure(folder: Path, stack: ExitStack, count: int, options: argparse.Namesp
     gateways = [gateway(stack, folder / str(n), server.url) for n in range(count)]
     load = _compiled(PEERS / "load.c", folder)
     each = options.clients // count
-    wishes = [str(load), *["PORT", "/ws"], str(each), "3", str(options.seconds), SUBSCRIBE, "0", "0", "0"]
+    wishes = [str(load), *["PORT", "/ws"], str(each), "3", str(options.seconds), SUBSCRIBE, "0", "0", "0", "2048"]
     clients = [
         subprocess.Popen(
             [*wishes[:1], str(g.port), *wishes[2:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -97,7 +97,8 @@ def started(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:
 def gateway(stack: ExitStack, folder: Path, url: str) -> Gateway:
     folder.mkdir()
     most = {"max_clients": 20_000, "handshakes_per_second": 20_000}
-    made = Gateway({"bot": {"name": "bench"}, "live": {"bus": url, **most}}, folder)
+    limits = {"connections": 20_000, "requests_per_second": 100_000}
+    made = Gateway({"bot": {"name": "bench"}, "live": {"bus": url, **most}, "limits": limits}, folder)
     stack.callback(made.process.wait)
     stack.callback(made.process.kill)
     deadline = time.monotonic() + 60

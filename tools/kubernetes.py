@@ -1,4 +1,4 @@
-"""Writes what of packaging/kubernetes follows from elsewhere: the rules as a PrometheusRule, the dashboards' ConfigMaps.
+"""Writes what of the Kubernetes example follows from elsewhere: the PrometheusRule, the dashboards' ConfigMaps.
 
 python -m tools.kubernetes            # write
 python -m tools.kubernetes --check    # exit 1 if a committed file is not current
