@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from exporter import __version__, config, lean, log
+from exporter import lean  # before anything imports what it makes lean
+
+# isort: split
+from exporter import __version__, config, log
 from exporter.yaml12 import Problem
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from exporter import __version__, collectors, log
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Loaded, Settings
+from exporter.event_intake import Intake
 from exporter.ledger import InUse, Ledger, Unusable
 from exporter.live.feeds import Feeds
 from exporter.live.grafana import Grafana
@@ -34,6 +36,8 @@ from exporter.yaml12 import Problem
 
 PROGRESS_EVERY: Final = 2.0
 RELOAD_TIMEOUT: Final = 2.0
+SWITCH: Final = 0.0005
+"""Seconds for which a thread that parses or writes may keep the interpreter when the loop wants it; 0.005 by default."""
 FIXED: Final = ("state", "log")
 """Sections that a reload does not change; so do the listen address and the chain id."""
 
@@ -65,6 +69,7 @@ async def run(settings: Settings, options: Options) -> None:
     Raises:
         Unstartable: the state directory or the listen address cannot be used.
     """
+    sys.setswitchinterval(SWITCH)
     async with AsyncExitStack() as stack:
         try:
             ledger = await stack.enter_async_context(Ledger(settings.state))
@@ -75,11 +80,13 @@ async def run(settings: Settings, options: Options) -> None:
         stack.callback(workers.close)
         site = _site(settings, options, board)
         site.keep(ledger)
+        intake = Intake(ledger, lambda: site.settings)
+        site.report_to(intake, workers("event bodies"))
         signals = _listen(stack)
         await _serve(stack, site, options)
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}")
         async with asyncio.TaskGroup() as group:
-            crew = Crew(group, board, ledger, workers, site)
+            crew = Crew(group, board, ledger, workers, site, intake)
             feeding = group.create_task(Feeds(board, ledger, site.hub, lambda: site.settings.bot.name).run())
             pushing = group.create_task(Grafana(site.hub, lambda: site.settings.live.grafana).run())
             await crew.take_over(settings)
@@ -166,8 +173,11 @@ class Crew:
 
     settings: Settings
 
-    def __init__(self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, board: Board, ledger: Ledger, workers: Workers, site: Site, intake: Intake
+    ) -> None:
         self._group, self._board, self._ledger, self.workers, self._site = group, board, ledger, workers, site
+        self._intake = intake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rpc: Rpc | None = None
         self._heads: Heads | None = None
@@ -233,7 +243,7 @@ class Crew:
     def _sources(self) -> Sources:
         return Sources(
             self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
-            self._site.hub.snapshot, costs=self._costs, heads=self._heads,
+            self._site.hub.snapshot, costs=self._costs, heads=self._heads, intake=self._intake,
         )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:

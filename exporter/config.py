@@ -44,6 +44,33 @@ def _check_process(process: Process) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class BotApi:
+    """The bot's own HTTP API; its URL is secret."""
+
+    url: Secret | None = setting(s.secret_url("http", "https"), "URL that is asked", default=None)
+    url_file: Secret | None = setting(s.secret_file, "file that holds the URL", default=None)
+    every: int = setting(s.integer(1, 300), "seconds between two requests", default=10)
+
+    @property
+    def address(self) -> str:
+        """The URL, wherever it came from."""
+        return (self.url or self.url_file or Secret("")).reveal()
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is talked to over TLS."""
+        return self.address.lower().startswith("https:")
+
+
+def _check_api(api: BotApi) -> str | None:
+    if (api.url is None) == (api.url_file is None):
+        return "needs either url or url_file"
+    if not s.url("http", "https")(api.address):
+        return "url_file must hold a URL with a host, starting with http:// or https://"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Bot:
     """The bot and what it leaves behind."""
 
@@ -53,6 +80,7 @@ class Bot:
     logs: tuple[LogFile, ...] = setting(s.listing(s.record(LogFile), "name", most=10), "logs to follow", default=())
     events: Path | None = setting(s.path, "NDJSON file to which the bot appends events", default=None)
     process: Process | None = setting(s.record(Process, _check_process), "how to find the bot's process", default=None)
+    api: BotApi | None = setting(s.record(BotApi, _check_api), "the bot's HTTP API", default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,10 @@ class TradeRow:
 
 @dataclass(frozen=True, slots=True)
 class OpportunityRow:
-    """An opportunity; `seen` is when the exporter learned of it (epoch seconds), if that was noted."""
+    """A step of an opportunity; `seen` is when the exporter learned of it (epoch seconds), if that was noted.
+
+    `reason` is why it was rejected or missed.
+    """
 
     id: int
     source: str
@@ -48,6 +51,8 @@ class OpportunityRow:
     dex_buy: str
     dex_sell: str
     expected_wei: int | None
+    stage: str = "detected"
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ _TRADE: Final = (
 )
 _CLAIM: Final = "(SELECT status FROM claim WHERE claim.trade = t.id)"
 _OPPORTUNITY: Final = (
-    "SELECT seq, source, seen, pair, dex_buy, dex_sell, expected_wei FROM opportunity WHERE bot = ? AND "
+    "SELECT seq, source, seen, pair, dex_buy, dex_sell, expected_wei, stage, reason FROM opportunity WHERE bot = ? AND "
 )
 _MADE: Final = "ifnull(time, 0)"  # as the index has it: what has no time comes last
 _EARLIER: Final = f"{_MADE} BETWEEN ? AND ? AND ({_MADE} < ? OR id < ?) ORDER BY {_MADE} DESC, id DESC"
@@ -184,7 +189,7 @@ def _trade(row: tuple[Any, ...]) -> TradeRow:
 
 
 def _opportunity(row: tuple[Any, ...]) -> OpportunityRow:
-    return OpportunityRow(*(*row[:-1], _number(row[-1])))
+    return OpportunityRow(*(*row[:6], _number(row[6]), *row[7:]))
 
 
 def _number(text: str | None) -> int | None:

@@ -121,9 +121,10 @@ class Family:
 
 def label(value: object) -> str:
     """A label value that is safe to show: printable UTF-8 of at most 64 characters; anything else is `other`."""
-    if not isinstance(value, str) or len(value) > MAX_LABEL_LENGTH or _UNPRINTABLE.search(value):
+    if not isinstance(value, str) or len(value) > MAX_LABEL_LENGTH:
         return OTHER
-    return value
+    # What Python calls printable is safe; only of the rest, which is rare, need more be known.
+    return OTHER if not value.isprintable() and _UNPRINTABLE.search(value) else value
 
 
 def closed(value: object, known: frozenset[str], rest: str = OTHER) -> str:
@@ -174,14 +175,17 @@ def gate(families: Iterable[Family], declared: tuple[Metric, ...]) -> Gated:
 
 def _clean(metric: Metric, samples: list[Sample]) -> tuple[list[Sample], int]:
     kept: dict[tuple[str, tuple[str, ...]], float] = {}
-    broken = {labels[: len(metric.labels)] for _, labels, value in samples if not _fits(metric, value)}
+    width, fit = len(metric.labels), [_fits(metric, value) for _, _, value in samples]
+    whole = all(fit) or metric.kind != "histogram"
+    broken: set[tuple[str, ...]] = (
+        set() if whole else {s[1][:width] for s, fits in zip(samples, fit, strict=True) if not fits}
+    )
     dropped = 0
-    for suffix, labels, value in samples:
-        if len(labels) != len(metric.label_names(suffix)):
+    for (suffix, labels, value), fits in zip(samples, fit, strict=True):
+        if len(labels) != width + (suffix == "_bucket"):
             raise Undeclared(f"{metric.name} is rendered with labels it does not declare")
         key = (suffix, tuple(map(label, labels)))
-        whole = metric.kind != "histogram" or labels[: len(metric.labels)] not in broken
-        if not whole or not _fits(metric, value):
+        if not fits or (broken and labels[:width] in broken):
             dropped += 1
             continue
         dropped += key[1] != labels

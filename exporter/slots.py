@@ -73,22 +73,22 @@ class Slots:
         return self._routes[key]
 
     def _route(self, source: str, route: Route, most: int, table: str) -> Route:
-        if route == ELSEWHERE:
+        shown = f"SELECT 1 FROM {table} {_WHERE} LIMIT 1"  # noqa: S608  names of tables are ours
+        if route == ELSEWHERE or fetch(self._db, shown, self._bot, source, *route):
             return route
-        where = (self._bot, source, *route)
-        held = bool(fetch(self._db, f"SELECT 1 FROM route {_WHERE}", *where))  # noqa: S608  names of tables are ours
-        if held and fetch(self._db, f"SELECT 1 FROM {table} {_WHERE} LIMIT 1", *where):  # noqa: S608
-            return route
-        if not held and self._taken(source) >= most:
+        # Opportunities are seen on many more routes than are traded: they must not take the trades' slots.
+        holder = source if table == "total" else f"{source} {table}"
+        held = bool(fetch(self._db, f"SELECT 1 FROM route {_WHERE}", self._bot, holder, *route))  # noqa: S608
+        if not held and self._taken(holder) >= most:
             return ELSEWHERE
         if not self._pay(ROUTE_OF_TRADES if table == "total" else stages(source)):
             return ELSEWHERE
         if not held:
-            self._db.execute("INSERT INTO route VALUES (?,?,?,?,?)", where)
+            self._db.execute("INSERT INTO route VALUES (?,?,?,?,?)", (self._bot, holder, *route))
         return route
 
-    def _taken(self, source: str) -> int:
-        return int(fetch(self._db, "SELECT count(*) FROM route WHERE bot=? AND source=?", self._bot, source)[0][0])
+    def _taken(self, holder: str) -> int:
+        return int(fetch(self._db, "SELECT count(*) FROM route WHERE bot=? AND source=?", self._bot, holder)[0][0])
 
     def _load(self) -> None:
         self._names = {kind: set() for kind in KINDS}
@@ -129,15 +129,15 @@ def stages(source: str) -> int:
     return STAGES_OF_ROUTE if source == "events" else 1
 
 
-# Series that are there whatever names the bot thinks of: at most so many for each thing that is configured.
+# Series that are there whatever names the bot thinks of: about so many for each thing that is configured.
 ALWAYS: Final = 560
-BANK: Final = 120
-PER_LOG: Final = 24
-PER_STORE: Final = 8
-CHAIN: Final = 60
-PER_ENDPOINT: Final = 30
-PER_ADDRESS: Final = 24
-PER_POOL: Final = 10
+BANK: Final = 260
+PER_LOG: Final = 40
+PER_STORE: Final = 9
+CHAIN: Final = 110
+PER_ENDPOINT: Final = 50
+PER_ADDRESS: Final = 30
+PER_POOL: Final = 11
 
 
 def room(settings: Settings) -> int:

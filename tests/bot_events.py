@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +13,9 @@ from exporter import event_books
 from exporter.config import Settings
 from exporter.ledger import Ledger
 from exporter.sources import event_records
-from exporter.sources.event_records import Event
+from exporter.sources.event_records import BUNDLE_OUTCOMES, OUTCOMES, STAGES, Event
+from exporter.sources.reasons import REJECTIONS
+from exporter.sources.records import REASONS
 
 NOW = 1_750_000_000.0
 WHERE = {"pair": "WETH/USDC", "dex_buy": "aerodrome", "dex_sell": "baseswap"}
@@ -46,3 +50,38 @@ async def told(ledger: Ledger, settings: Settings, *events: Event, now: float = 
         return event_books.count(db, settings, events, now, complete)
 
     return await ledger.write(put)
+
+
+def hostile(count: int, rng: random.Random) -> Iterator[Event]:
+    """Events of every type whose every name is another one."""
+    for number in range(count):
+        kind = rng.choice(list(_WITHOUT))
+        yield event(kind, f"{number}", **_HOSTILE[kind](rng))
+
+
+def _word(rng: random.Random) -> str:
+    """Mostly what may be a label, however odd; sometimes what may not."""
+    odd = rng.choice(["abc XYZ", '"\\{},=é☃', "\n\x00\u202e"])
+    return "".join(rng.choices(odd, k=rng.choice([5, 20, 70]))) + str(rng.randrange(10**9))
+
+
+def _where(rng: random.Random) -> dict[str, Any]:
+    return {"pair": f"T{rng.randrange(10**6)}/USDC", "dex_buy": _word(rng), "dex_sell": rng.choice([_word(rng), ""])}
+
+
+_HOSTILE: dict[str, Callable[[random.Random], dict[str, Any]]] = {
+    "opportunity": lambda rng: _where(rng) | {"stage": rng.choice(STAGES), "expected_profit_eth": 1,
+                                              "reason": rng.choice(REJECTIONS)},
+    "trade": lambda rng: _where(rng) | {
+        "strategy": rng.choice([_word(rng), None]), "amount_eth": 1, "gas_used": 1, "slippage_ratio": 0.01,
+        "outcome": rng.choice(OUTCOMES), "reason": rng.choice(REASONS), "path_length": rng.randrange(1, 9),
+        "l1_fee_eth": 1, "flash_loan_fee_eth": 1, "dex_fee_eth": 1, "discovered_at": NOW - 1, "included_at": NOW,
+    },
+    "flash_loan": lambda rng: {"provider": _word(rng), "token": _word(rng), "fee_eth": 1},
+    "bundle": lambda rng: {"relay": _word(rng), "outcome": rng.choice(BUNDLE_OUTCOMES)},
+    "allocation": lambda rng: rng.choice([{"dex": _word(rng)}, {"pair": _where(rng)["pair"]}]),
+    "component": lambda rng: {"name": _word(rng)},
+    "cache": lambda rng: {"name": _word(rng)},
+    "pool": lambda rng: {"name": _word(rng)},
+    "price": lambda rng: {"pair": _where(rng)["pair"], "dex": _word(rng)},
+}  # fmt: skip

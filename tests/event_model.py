@@ -50,7 +50,7 @@ class Model:
 
     def route(self, event: dict[str, Any]) -> tuple[str, ...]:
         route = event["pair"], event["dex_buy"], event["dex_sell"]
-        return route if self.named("route", "|".join(route)) != "other" else ("other",) * 3
+        return route if self.named(f"route of {event['type']}", "|".join(route)) != "other" else ("other",) * 3
 
     def opportunity(self, event: dict[str, Any]) -> None:
         self.chances[event["id"]] = event

@@ -9,6 +9,7 @@ from typing import Any
 
 from exporter.collector import Sources
 from exporter.config import Settings
+from exporter.event_intake import Intake
 from exporter.ledger import Ledger
 from exporter.metrics import Family, gate
 from exporter.sources.costs import Costs
@@ -30,6 +31,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
             yield Sources(
                 settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell, parts.get("live"),
                 costs=costs, heads=parts.get("heads"),
+                intake=parts.get("intake") or Intake(ledger, lambda: settings),
             )  # fmt: skip
         finally:
             workers.close()

@@ -19,8 +19,9 @@ from tests.fake_rpc import Node
 from tests.running import Running, eventually
 
 PROBE = """
-import json, os, sys
+import json, mimetypes, os, sys
 from exporter import lean
+places = list(mimetypes.knownfiles)
 lean.import_aiohttp()
 from aiohttp import connector
 print(json.dumps({
@@ -28,6 +29,8 @@ print(json.dumps({
     "environment": [os.environ.get(n) for n in ("SSL_CERT_FILE", "SSL_CERT_DIR", "FROZENLIST_NO_EXTENSIONS")],
     "aiohttp knows": len(connector._SSL_CONTEXT_VERIFIED.get_ca_certs()),
     "we know": len(lean.authorities().get_ca_certs()),
+    "kinds of files": mimetypes.guess_type("a.123")[0],
+    "places of those": mimetypes.knownfiles == places != [],
 }))
 """
 
@@ -49,6 +52,7 @@ def test_what_is_not_loaded_and_that_the_environment_is_as_before(pem: Path) -> 
     found = json.loads(ran.stdout)
     assert found["environment"] == [own["SSL_CERT_FILE"], None, None]
     assert (found["frozenlist"], found["aiohttp knows"], found["we know"]) == (False, 0, 1)
+    assert (found["kinds of files"], found["places of those"]) == (None, True)
 
 
 async def tls_node(pem: Path, made: Node) -> TestServer:
@@ -87,6 +91,22 @@ def asked(exporter: Running, *names: str) -> bool:
     except OSError:
         return False
     return set(names) <= found
+
+
+ZONES = """
+import os, sys
+import exporter.__main__
+from zoneinfo import ZoneInfo
+print(any(name.startswith("_sysconfigdata") for name in sys.modules), os.environ.get("PYTHONTZPATH"))
+print(ZoneInfo("America/New_York"))
+"""
+
+
+@pytest.mark.parametrize("told", [{}, {"PYTHONTZPATH": "/usr/share/zoneinfo"}])
+def test_time_zones_do_without_what_is_known_of_how_python_was_built(told: dict[str, str]) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONTZPATH"} | told
+    ran = subprocess.run([sys.executable, "-c", ZONES], env=environment, capture_output=True, check=True, text=True)
+    assert ran.stdout.split() == ["False", str(told.get("PYTHONTZPATH")), "America/New_York"]
 
 
 def test_a_module_alone_is_that_module_and_its_package_stays_away() -> None:

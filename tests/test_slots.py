@@ -1,3 +1,4 @@
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import ledger, slots
+from exporter.collector import Poll
+from exporter.collectors import bundles, components, execution, flash_loans, opportunities, strategies, trades
 from exporter.config import Bot, Limits, Settings, Store
+from exporter.metrics import gate
 from exporter.slots import ELSEWHERE, KINDS, Slots, room, spent
+from tests.bot_events import hostile, told
+from tests.sources_for_tests import sources
 
 
 def database() -> sqlite3.Connection:
@@ -90,6 +96,41 @@ def test_all_slots_together_never_cost_more_than_there_is(wishes: list[tuple[str
             take(db, what, route)
         assert spent(db, "b") <= purse
     db.close()
+
+
+EVENT_FED = (trades, opportunities, strategies, execution, flash_loans, bundles, components)
+WITHOUT_NAMES = 210
+"""Series of these that need no name of the bot's, and those of `other` and `unknown`; they are part of ALWAYS."""
+
+
+async def series(made: Settings, seed: int) -> tuple[int, int]:
+    """How many series hostile events make, and how many their slots may be."""
+    rng, shown = random.Random(seed), 0
+    async with sources(made) as s:
+        for _ in range(6):
+            await told(s.ledger, made, *hostile(rng.randrange(300), rng))
+        for collector in EVENT_FED:
+            opened = collector.COLLECTOR.open(s)
+            read = opened.read() if isinstance(opened, Poll) else anext(opened.stream())
+            shown += gate(collector.COLLECTOR.render(await read), collector.COLLECTOR.metrics).series
+        return shown, await s.ledger.read(lambda db: spent(db, made.bot.name))
+
+
+@pytest.mark.parametrize("limit", [200, 700, 1_000, 2_000])
+@pytest.mark.parametrize("seed", range(3))
+async def test_hostile_names_stay_within_their_room(tmp_path: Path, limit: int, seed: int) -> None:
+    made = Settings(state=tmp_path / "state", limits=Limits(series=limit))
+    shown, paid = await series(made, seed)
+    assert paid <= room(made) + 7 * 2, "the rest is a route, too"
+    assert shown <= paid + WITHOUT_NAMES
+    assert shown <= max(limit, slots.ALWAYS)
+
+
+def test_opportunities_take_no_slot_of_trades(db: sqlite3.Connection) -> None:
+    for number in range(5):
+        Slots(db, "b", 2_000).route("events", (f"p{number}", "x", "y"), 3, "opportunity_total")
+    assert Slots(db, "b", 2_000).route("events", ("p9", "x", "y"), 3, "total") == ("p9", "x", "y")
+    assert Slots(db, "b", 2_000).route("events", ("p9", "x", "y"), 3, "opportunity_total") == ELSEWHERE
 
 
 def test_what_is_configured_leaves_less_room(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
-"""Writes what is generated from the metrics: the golden exposition and docs/metrics.md.
+"""Writes what is generated: the golden exposition and docs/metrics.md from the metrics, docs/events.schema.json.
 
-python -m tools.golden            # both files
+python -m tools.golden            # all files
 python -m tools.golden --check    # exit 1 if a committed file is not current
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,13 @@ from exporter.board import METRICS, Board
 from exporter.collector import Collector
 from exporter.exposition import Format
 from exporter.metrics import Metric
+from exporter.sources import event_schema
 from tests.golden.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "metrics.txt"
 REFERENCE = ROOT / "docs" / "metrics.md"
+SCHEMA = ROOT / "docs" / "events.schema.json"
 
 
 def main() -> int:
@@ -29,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    wanted = {GOLDEN: exposition().decode(), REFERENCE: reference()}
+    wanted = {GOLDEN: exposition().decode(), REFERENCE: reference(), SCHEMA: schema()}
     stale = [file for file, text in wanted.items() if not file.exists() or file.read_text() != text]
     for file in stale:
         print(f"{file.relative_to(ROOT)} is {'not current' if options.check else 'written'}")
@@ -50,6 +53,11 @@ def exposition(examples: dict[str, Any] = EXAMPLES) -> bytes:
 def reference() -> str:
     """docs/metrics.md."""
     return "\n".join(_reference()) + "\n"
+
+
+def schema() -> str:
+    """docs/events.schema.json."""
+    return json.dumps(event_schema.document(), indent=2) + "\n"
 
 
 def _reference() -> Iterator[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from threading import RLock
-from typing import Final, Literal
+from time import sleep
+from typing import Any, Final, Literal
 
 type Fate = Literal["sent", "rejected", "written", "dropped"]
+type Said = tuple[str, dict[str, Any]]
+"""The type of an event and its fields, as the bot gave them."""
 
-FULL_BYTES: Final = 16 << 20
+AT_A_TIME: Final = 20
+"""Lines that are made before the bot's threads get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +40,34 @@ class Stats:
 
 
 class Buffer:
-    """Lines between those who report and the one who sends. The lock is held for microseconds only.
+    """Events between those who report and the one who sends. `write` makes a line of one, or None if it cannot be sent.
 
-    It can be taken twice by the same thread: a signal handler or a finalizer may report in the middle of a report.
+    Lines are made by the sender: what a report costs the bot is to put two references in here. The lock is held for
+    microseconds, and the same thread may take it twice: a signal handler or a finalizer may report within a report.
     """
 
-    def __init__(self, most: int, most_bytes: int = FULL_BYTES) -> None:
-        self._most, self._most_bytes = most, most_bytes
+    def __init__(self, most: int, write: Callable[[Said], bytes | None]) -> None:
+        self._most, self._write = most, write
         self._lock = RLock()
-        self._waiting: deque[bytes] = deque()
-        self._bytes = 0
-        self._taken: list[bytes] = []
+        self._waiting: deque[Said] = deque()
+        self._chosen: deque[Said] = deque()
+        self._lines: list[bytes] = []
+        self._reported = 0
         self._counts: Counter[str] = Counter()
         self._ended = False
 
-    def put(self, line: bytes) -> int:
-        """Add a line, for which the oldest may have to be given up; how many are there now."""
+    def put(self, said: Said) -> int:
+        """Add an event, for which the oldest may have to be given up; how many are there now."""
         with self._lock:
-            self._counts["reported"] += 1
+            self._reported += 1
             if self._ended:
                 self._counts["dropped"] += 1
                 return 0
-            self._waiting.append(line)
-            self._bytes += len(line)
-            while len(self._waiting) > self._most or self._bytes > self._most_bytes:
-                self._pop()
+            self._waiting.append(said)
+            if len(self._waiting) > self._most:
+                self._waiting.popleft()
                 self._counts["dropped"] += 1
             return len(self)
-
-    def refuse(self) -> None:
-        """Count a report that cannot be sent."""
-        with self._lock:
-            self._counts["reported"] += 1
-            self._counts["invalid"] += 1
 
     def failed(self) -> None:
         """Count an attempt that did not succeed."""
@@ -75,31 +75,33 @@ class Buffer:
             self._counts["failures"] += 1
 
     def take(self, most: int, most_bytes: int) -> list[bytes]:
-        """The oldest lines, at least one if there is any: the same again until they are settled."""
-        with self._lock:
-            size = sum(map(len, self._taken))
-            while self._waiting and len(self._taken) < most:
-                size += len(self._waiting[0])
-                if self._taken and size > most_bytes:
-                    break
-                self._taken.append(self._pop())
-            return self._taken[:most]
+        """Lines of the oldest events, at least one if any can be sent: the same again until they are settled."""
+        self._choose(most)
+        self._write_chosen()
+        size, lines = 0, self._lines[:most]
+        for number, line in enumerate(lines):
+            size += len(line)
+            if number and size > most_bytes:
+                return lines[:number]
+        return lines
 
     def settle(self, count: int, fate: Fate) -> None:
         """The oldest of the lines that were taken are done with."""
         with self._lock:
             if not self._ended:
-                del self._taken[:count]
+                del self._lines[:count]
                 self._counts[fate] += count
 
     def end(self) -> list[bytes]:
         """All lines that are left; from now on nothing gets in, and whoever calls this says what became of them."""
         with self._lock:
             self._ended = True
-            left = [*self._taken, *self._waiting]
-            self._waiting.clear()
-            self._taken, self._bytes = [], 0
-            return left
+            left, said = self._lines, [*self._chosen, *self._waiting]
+            self._lines, self._chosen, self._waiting = [], deque(), deque()
+        written = [line for each in said if (line := self._write(each)) is not None]
+        with self._lock:
+            self._counts["invalid"] += len(said) - len(written)
+        return left + written
 
     def decide(self, count: int, fate: Fate) -> None:
         """Count what became of lines that `end` gave."""
@@ -107,15 +109,31 @@ class Buffer:
             self._counts[fate] += count
 
     def __len__(self) -> int:
-        return len(self._taken) + len(self._waiting)
+        return len(self._lines) + len(self._chosen) + len(self._waiting)
 
     def stats(self) -> Stats:
         """All counts at one moment."""
         with self._lock:
             counts = {field.name: self._counts[field.name] for field in fields(Stats)}
-            return Stats(**counts | {"waiting": len(self)})
+            return Stats(**counts | {"waiting": len(self), "reported": self._reported})
 
-    def _pop(self) -> bytes:
-        line = self._waiting.popleft()
-        self._bytes -= len(line)
-        return line
+    def _choose(self, most: int) -> None:
+        """Events that are not given up any more."""
+        with self._lock:
+            while self._waiting and len(self._lines) + len(self._chosen) < most:
+                self._chosen.append(self._waiting.popleft())
+
+    def _write_chosen(self) -> None:
+        """Make their lines, outside of the lock and without holding the interpreter for long."""
+        while self._chosen:
+            line = self._write(self._chosen[0])
+            with self._lock:
+                if self._ended:
+                    return
+                self._chosen.popleft()
+                if line is None:
+                    self._counts["invalid"] += 1
+                else:
+                    self._lines.append(line)
+            if not len(self._chosen) % AT_A_TIME:
+                sleep(0)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import sys
 import threading
 import time
-import uuid
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Never, Self
 
 from exporter.client import events, options
-from exporter.client.buffer import Buffer, Stats
+from exporter.client.buffer import Buffer, Said, Stats
 from exporter.client.connection import Connection
 from exporter.client.fallback import Fallback
 from exporter.client.options import Route, Wrong
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 BUFFERED: Final = 10_000
-LINGER: Final = 0.25
+LINGER: Final = 0.5
 EXIT_SECONDS: Final = 2.0
 MOST: Final = 10_000_000
 """Of any number that is given to a client."""
@@ -179,7 +179,8 @@ class Client:
     def _begin(self) -> None:
         """An empty buffer, and nobody yet who sends it: at first, and in a forked process."""
         self._turn = threading.RLock()  # lest two threads start two senders
-        self._buffer = Buffer(self._buffered)
+        self._run, self._number = os.urandom(12).hex(), itertools.count()
+        self._buffer = Buffer(self._buffered, self._line)
         connection = Connection(self._route) if self._route else None
         self._sender = Sender(self._buffer, connection, self._fallback, self._linger)
         self._thread: threading.Thread | None = None
@@ -204,36 +205,32 @@ class Client:
             self._mistake("the fallback file must be a path")
         return None
 
-    def _report(self, event: str, unnamed: tuple[Never, ...], given: Any) -> str:
-        """All that a call does: its time is what the bot pays, so the line is made here and not by the sender.
-
-        The sender would hold the interpreter for longer at a time, and the bot would wait for it.
-        """
-        fields: dict[str, Any] = {**self._common, **given}
-        try:
-            if fields.get("id") is None:
-                fields["id"] = str(uuid.uuid4())
-            if fields.get("time") is None:
-                fields["time"] = time.time()
-            if unnamed:
-                raise events.Invalid(f"{event}: fields go by their names")
-            self._put(events.line(event, fields))
-        except events.Invalid as invalid:
-            self._refuse(invalid.kind)
-        except Exception as error:  # an argument may be an object with surprises
-            self._refuse(f"{event}: {type(error).__name__}")
-        return fields["id"] if isinstance(fields["id"], str) else ""
-
-    def _put(self, line: bytes) -> None:
-        there = self._buffer.put(line)
+    def _report(self, event: str, unnamed: tuple[Never, ...], fields: Any) -> str:
+        """All that a call does: what it costs is the bot's time."""
+        if fields.get("id") is None:
+            fields["id"] = f"{self._run}-{next(self._number)}"
+        if fields.get("time") is None:
+            fields["time"] = time.time()
+        if unnamed:
+            fields[""] = unnamed
+        there = self._buffer.put((event, fields))
         if self._thread is None and there:
             self._start()
         if there in (1, BATCH):
             self._sender.wake()
+        name = fields["id"]
+        return name if isinstance(name, str) else ""
 
-    def _refuse(self, kind: str) -> None:
-        self._buffer.refuse()
-        self._mistake(f"an event cannot be sent: {kind}")
+    def _line(self, said: Said) -> bytes | None:
+        """What the exporter reads of an event; a mistake in it is logged when it is made for the first time."""
+        event, fields = said
+        try:
+            return events.line(event, {**self._common, **fields})
+        except events.Invalid as invalid:
+            self._mistake(f"an event cannot be sent: {invalid.kind}")
+        except Exception as error:  # an argument may be an object with surprises
+            self._mistake(f"an event cannot be sent: {event}, {type(error).__name__}")
+        return None
 
     def _mistake(self, words: str) -> None:
         """Log a mistake when it is made for the first time."""

@@ -111,7 +111,7 @@ def _answer(status: int, retry_after: str | None, content: bytes) -> Answer:
 def _rejected(content: bytes) -> int | None:
     """How many records the exporter refused, if it says so."""
     try:
-        count: Any = json.loads(content)["rejected"]
+        count: Any = json.loads(content)["invalid"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return count if isinstance(count, int) and count > 0 else None

@@ -152,7 +152,7 @@ def line(event: str, fields: dict[str, Any]) -> bytes:
     parts = [f'{{"type":"{event}"']
     for key, value in fields.items():
         if key not in writers:
-            raise Invalid(f"{event}: there is no such field")
+            raise Invalid(f"{event} has a field that there is not, or one without its name")
         if value is None and key not in required:
             continue
         try:

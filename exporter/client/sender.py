@@ -126,6 +126,8 @@ class Sender:
         if self.connection is None or (self.pace.left() > 0 and not self._last_hope()):
             return False
         lines = self.buffer.take(self._most, BATCH_BYTES)
+        if not lines:  # none of them can be sent
+            return True
         try:
             answer = self.connection.post(b"".join(lines), self._patience())
         except Exception as error:  # whatever it is, the events stay here
@@ -174,7 +176,7 @@ class Sender:
             return False
         lines = self.buffer.take(BATCH, BATCH_BYTES)
         try:
-            self.buffer.settle(self.fallback.append(lines), "written")
+            self.buffer.settle(self.fallback.append(lines) if lines else 0, "written")
         except OSError as error:
             self.buffer.failed()
             self._tell_of_file(describe(error))

@@ -27,6 +27,8 @@ LONGEST_NAME: Final = 200
 DIGITS: Final = 60
 """Of an amount, on each side of the point: 2**256 wei has 78 in all, an ether amount of it 60 and 18."""
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_PLAIN: Final = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?")
+_LONGEST_BITS: Final = 199  # nearly 10**60
 _LATEST: Final = 1e11  # epoch seconds: what is more was meant in milliseconds
 _LARGEST_COUNT: Final = 2**53 - 1
 
@@ -48,27 +50,36 @@ def amount(value: object) -> str:
     Raises:
         Unfit: it is no finite number, or absurdly long.
     """
-    exact = _exact(value)
-    if not exact.is_finite():
-        raise Unfit
-    if not exact:
-        return '"0"'
-    _, digits, exponent = exact.as_tuple()
-    if exact.adjusted() >= DIGITS or not isinstance(exponent, int) or exponent < -DIGITS or len(digits) > 2 * DIGITS:
-        raise Unfit
-    return f'"{exact:f}"'
-
-
-def _exact(value: object) -> Decimal:
+    if isinstance(value, str):
+        value = _digits(value)
+    elif isinstance(value, float):
+        value = _digits(float.__repr__(value))
+    elif isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _LONGEST_BITS:
+        value = int.__repr__(value)
     if isinstance(value, Decimal):
-        return value
-    if isinstance(value, float):
-        return Decimal(float.__repr__(value))
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 512:
-        return Decimal(value)
-    if isinstance(value, str) and len(value) <= 2 * DIGITS and _NUMBER.fullmatch(value):
-        return Decimal(value)
-    raise Unfit
+        value = _plain(value)
+    if not isinstance(value, str) or len(value) > 2 * DIGITS:
+        raise Unfit
+    return f'"{value}"'
+
+
+def _digits(text: str) -> str | Decimal:
+    """The text itself if it is a number in digits, as nearly always; what has an exponent is worked out."""
+    if len(text) <= 2 * DIGITS and _PLAIN.fullmatch(text):
+        return text
+    if len(text) > 2 * DIGITS or not _NUMBER.fullmatch(text):
+        raise Unfit
+    return Decimal(text)
+
+
+def _plain(value: Decimal) -> str:
+    if not value.is_finite():
+        raise Unfit
+    if not value:
+        return "0"
+    if not -DIGITS <= value.adjusted() < DIGITS:
+        raise Unfit
+    return format(value, "f")
 
 
 def moment(value: object) -> str:
@@ -77,6 +88,8 @@ def moment(value: object) -> str:
     Raises:
         Unfit: it has no zone, or cannot be meant.
     """
+    if isinstance(value, float) and 0 < value < _LATEST:
+        return repr(round(value, 6))
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

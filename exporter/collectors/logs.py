@@ -14,7 +14,7 @@ from exporter.config import LogFile
 from exporter.ledger import fetch
 from exporter.metrics import OTHER, Family, counter, gauge
 from exporter.sources.log_files import Cursor
-from exporter.sources.log_lines import LEVELS
+from exporter.sources.log_lines import LEVELS, Counts
 from exporter.sources.logs import Tail, Taken
 
 UP = gauge("arb_bot_log_up", "1 if the log is there and can be read.", "bot", "log")
@@ -37,7 +37,7 @@ class Totals:
     levels: Counter[str] = field(default_factory=Counter)
     exceptions: Counter[str] = field(default_factory=Counter)
 
-    def add(self, taken: Taken, complete: bool) -> None:
+    def add(self, taken: Taken[Counts], complete: bool) -> None:
         """Add what was put down."""
         self.complete = self.complete or complete
         self.bytes += taken.bytes
@@ -174,14 +174,14 @@ def _loaded(db: sqlite3.Connection, log: str) -> tuple[list[Cursor], Totals]:
     return [Cursor.load(state) for (state,) in cursors], totals
 
 
-async def _put(sources: Sources, log: Following, taken: Taken, complete: bool) -> None:
+async def _put(sources: Sources, log: Following, taken: Taken[Counts], complete: bool) -> None:
     """Make places and counts durable together, then show them."""
     taken.counts.exceptions = log.totals.bound(taken.counts.exceptions)
     await sources.ledger.write(lambda db: _written(db, log.log, taken, complete))
     log.totals.add(taken, complete)
 
 
-def _written(db: sqlite3.Connection, log: str, taken: Taken, complete: bool) -> None:
+def _written(db: sqlite3.Connection, log: str, taken: Taken[Counts], complete: bool) -> None:
     db.executemany("DELETE FROM log_cursor WHERE log = ? AND file = ?", [(log, file) for file in taken.forgotten])
     db.executemany("REPLACE INTO log_cursor VALUES (?, ?, ?)", [(log, c.file, c.dump()) for c in taken.cursors])
     rows = [("level", *item) for item in taken.counts.levels.items()]

@@ -165,4 +165,5 @@ COLLECTOR = Collector(
     render=render,
     timeout=30.0,
     max_age=60.0,
+    unset="bot.memory_bank: the bot's trades and what it says of itself",
 )

@@ -103,11 +103,12 @@ class Reading:
     async def snapshot(self) -> Snapshot:
         """The ledger's totals; the same object for as long as they are the same."""
         bot, ledger = self.sources.settings.bot.name, self.sources.ledger
-        stale = self.newest is None or self.version != ledger.version or self.newest.backfill != self.backfill
+        backfill = self.backfill or self.sources.intake.catching_up
+        stale = self.newest is None or self.version != ledger.version or self.newest.backfill != backfill
         if stale:
             version = ledger.version
             totals = await ledger.read(lambda db: (books.read(db, bot), _provenance(db, bot)))
-            made = Snapshot(bot, *totals, self.backfill)
+            made = Snapshot(bot, *totals, backfill)
             self.newest = self.newest if self.newest == made else made
             self.version = version
         assert self.newest is not None  # noqa: S101

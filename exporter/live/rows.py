@@ -38,6 +38,7 @@ def opportunity(row: OpportunityRow) -> Item:
         "pair": row.pair,
         "dex_buy": row.dex_buy,
         "dex_sell": row.dex_sell,
-        "stage": "detected",
+        "stage": row.stage,
+        "reason": row.reason,
         "expected_profit_eth": ether(row.expected_wei),
     }

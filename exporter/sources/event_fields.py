@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,7 +25,10 @@ LATEST: Final = 4_102_444_800.0
 """The first second of the year 2100: what is later was not meant in seconds."""
 MOST: Final = 10**22
 """Ether from which on an amount was not meant in ether."""
+_CONTEXT: Final = Context(prec=60)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,80})?(?:[eE][+-]?[0-9]{1,2})?")
+_PLAIN: Final = re.compile(r"(-?[0-9]{1,21})(?:\.([0-9]{1,18}))?")
+"""An amount of ether that is a whole number of wei, and less than `MOST`."""
 _MOMENT: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,12})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -55,10 +58,13 @@ class Kind:
     schema: Mapping[str, Any]
 
 
-def wire(kind: Kind, text: str, name: str = "", optional: bool = False) -> Any:
-    """Declare a field: its kind, what it says, and its name in the event if that is another than here."""
+def wire(kind: Kind, text: str, name: str = "", optional: bool = False, unsaid: Any = None) -> Any:
+    """Declare a field: its kind, what it says, and its name in the event if that is another than here.
+
+    An optional one may be missing or null, and is `unsaid` then.
+    """
     known = {"kind": kind, "text": text, "name": name, "optional": optional}
-    return field(default=None, metadata=known) if optional else field(metadata=known)
+    return field(default=unsaid, metadata=known) if optional else field(metadata=known)
 
 
 def _text(value: Any) -> str | None:
@@ -83,6 +89,8 @@ def _number(value: Any) -> Decimal | int | None:
 
 
 def _ether(value: Any) -> int | None:
+    if isinstance(value, str) and (plain := _PLAIN.fullmatch(value)):
+        return int(plain[1] + (plain[2] or "").ljust(18, "0"))
     try:
         return records.ether(_number(value))
     except Unreadable:
@@ -96,12 +104,13 @@ def _cost(value: Any) -> int | None:
 
 def _tokens(value: Any) -> Decimal | None:
     number = _number(value)
-    return Decimal(number) if number is not None and 0 <= number < 10**60 else None
+    return Decimal(number).normalize(_CONTEXT) if number is not None and 0 <= number < 10**60 else None
 
 
 def _price(value: Any) -> Decimal | None:
     number = _number(value)
-    return Decimal(number) if number is not None and Decimal("1e-60") < number < 10**60 else None
+    positive = number is not None and Decimal("1e-60") < number < 10**60
+    return Decimal(number).normalize(_CONTEXT) if number is not None and positive else None
 
 
 def _ratio(least: int, most: int) -> Callable[[Any], float | None]:

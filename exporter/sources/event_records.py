@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Context, Decimal
@@ -32,7 +31,7 @@ class Event:
     id: str = wire(f.ID, "Tells the event from every other; the same id again is ignored.")
     time: float = wire(f.TIME, "When it happened.")
     strategy: str | None = wire(f.NAME, "The bot's strategy, by name.", optional=True)
-    simulated: bool = wire(f.FLAG, "True for what was not done with money.", optional=True)
+    simulated: bool = wire(f.FLAG, "True for what was not done with money.", optional=True, unsaid=False)
     digest: bytes = b""
 
 
@@ -188,6 +187,11 @@ TYPES: Final[Mapping[str, type[Event]]] = {
     for kind in (Opportunity, Trade, FlashLoan, Bundle, Allocation, Component, Cache, PoolUse, Price)
 }  # fmt: skip
 RULES: Final = {name: _rules(kind) for name, kind in TYPES.items()}
+_FIELDS: Final = {kind: {said: (name, how) for name, said, how, _ in rules} for kind, rules in RULES.items()}
+_REQUIRED: Final = {
+    kind: tuple((name, said, how) for name, said, how, optional in rules if not optional)
+    for kind, rules in RULES.items()
+}
 _TYPE: Final = f.choice(*TYPES)
 
 
@@ -202,59 +206,57 @@ def parse(document: Any) -> Event:
     kind = document.get("type")
     if not isinstance(kind, str) or kind not in RULES:
         raise BadEvent("type", _TYPE.wanted, "type")
-    values = {name: _value(document, said, how, optional) for name, said, how, optional in RULES[kind]}
-    values["simulated"] = bool(values["simulated"])
+    values = _read(document, _FIELDS[kind])
+    for name, said, how in _REQUIRED[kind]:
+        if name not in values:
+            raise BadEvent(said, f"is missing; it {how.wanted}", "missing")
     if (adjust := _ADJUST.get(kind)) is not None:
         adjust(values, document)
-    values["digest"] = _digest(kind, values)
-    return TYPES[kind](**values)
+    return TYPES[kind](**values, digest=_digest(kind, values))
 
 
-def _value(document: Mapping[str, Any], name: str, kind: f.Kind, optional: bool) -> Any:
-    given = document.get(name)
-    if given is None:
-        if optional:
-            return None
-        raise BadEvent(name, f"is missing; it {kind.wanted}", "missing")
-    read = kind.read(given)
-    if read is None:
-        raise BadEvent(name, kind.wanted, "value")
-    return read
+def _read(document: Mapping[str, Any], known: Mapping[str, tuple[str, f.Kind]]) -> dict[str, Any]:
+    """What is said in the fields that are declared, by their names here; null says nothing."""
+    values: dict[str, Any] = {}
+    for said, given in document.items():
+        if given is None or said not in known:
+            continue
+        name, kind = known[said]
+        read = kind.read(given)
+        if read is None:
+            raise BadEvent(said, kind.wanted, "value")
+        values[name] = read
+    return values
 
 
 def _digest(kind: str, values: Mapping[str, Any]) -> bytes:
     """Of what the event means, in a canonical form: the amounts 1 and "1.0" are one, so are two writings of a time."""
-    known = {name: value for name, value in values.items() if value is not None and name != "id"}
-    text = json.dumps({"type": kind, **known}, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _plain(value: Decimal) -> str:
-    return str(value.normalize(_CONTEXT))
+    said = sorted(item for item in values.items() if item[1] is not None and item[1] is not False and item[0] != "id")
+    return hashlib.blake2b(repr((kind, said)).encode(), digest_size=32).digest()
 
 
 def _opportunity(values: dict[str, Any], _: Mapping[str, Any]) -> None:
     lost = values["stage"] in (REJECTED, MISSED)
-    values["reason"] = rejection(values["reason"]) if lost else None
+    values["reason"] = rejection(values.get("reason")) if lost else None
 
 
 def _trade(values: dict[str, Any], _: Mapping[str, Any]) -> None:
-    reason = values["reason"]
+    reason = values.get("reason")
     known = reason if reason in REASONS else failure_reason(reason)
     values["reason"] = known if values["outcome"] == FAILED else None
-    values["tx_hash"] = values["tx_hash"] or None
-    values["opportunity_id"] = values["opportunity_id"] or None
+    values["tx_hash"] = values.get("tx_hash") or None
+    values["opportunity_id"] = values.get("opportunity_id") or None
 
 
 def _allocation(values: dict[str, Any], _: Mapping[str, Any]) -> None:
-    if (values["dex"] is None) == (values["pair"] is None):
+    if ("dex" in values) == ("pair" in values):
         raise BadEvent("dex", "or pair must be named, and only one of the two", "missing")
 
 
 def _price(values: dict[str, Any], document: Mapping[str, Any]) -> None:
     """A pair that is named the other way round here has the other price, too."""
     if turned(document["pair"]):
-        values["price"] = _CONTEXT.divide(Decimal(1), values["price"])
+        values["price"] = _CONTEXT.divide(Decimal(1), values["price"]).normalize()
 
 
 _ADJUST: Final[Mapping[str, Callable[[dict[str, Any], Mapping[str, Any]], None]]] = {

@@ -232,7 +232,7 @@ def document(content: bytes) -> Any:
 def parse(text: str) -> Any:
     """One JSON value that is all of a text, as strictly as `document`."""
     try:
-        value, end = _DECODER.raw_decode(text.lstrip(" \t\r\n"))
+        value, end = DECODER.raw_decode(text.lstrip(" \t\r\n"))
     except (json.JSONDecodeError, StopIteration):
         raise Unreadable("json") from None
     except RecursionError:
@@ -266,6 +266,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_DECODER: Final = json.JSONDecoder(
+DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_decimal, parse_int=_integer, parse_constant=_refuse
 )

@@ -9,13 +9,13 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from exporter.sources.log_lines import START, Counts, Place, parse
+from exporter.sources.log_lines import START, Place
 
 MOST_FILES: Final = 64
 MOST_AROUND: Final = 1024
@@ -220,27 +220,30 @@ def _digest(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
+type Parse[T] = Callable[[bytes, Place, T], tuple[int, Place]]
+"""Adds what lines say to a T; the number of bytes done with, and the place after them: see `log_lines.parse`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one read made of a file: the cursor after it, what it counted, and up to where all has been looked at."""
+    """What one read made of a file: the cursor after it, and up to where all has been looked at."""
 
     cursor: Cursor
-    counts: Counts
     looked_to: int
 
 
-def advance(descriptor: Descriptor, cursor: Cursor, limit: int) -> Step | None:
+def advance[T](descriptor: Descriptor, cursor: Cursor, limit: int, parse: Parse[T], found: T) -> Step | None:
     """Read on from the cursor, at most `limit` bytes; None if the file is not any more what the cursor has read.
 
-    The check comes after the read: whatever is truncated or overwritten before it is noticed by it.
+    What the lines say is added to `found`, and nothing is if there is None. The check comes after the read: whatever
+    is truncated or overwritten before it is noticed by it.
     """
     data = descriptor.read(limit, cursor.offset)
     before = descriptor.read(min(TAIL, cursor.offset), max(cursor.offset - TAIL, 0))
     head = descriptor.read(HEAD, 0)
     if not _known(cursor, head, before) or not _agree(head, data, cursor.offset):
         return None
-    counts = Counts()
-    used, place = _count(data, cursor.place, counts)
+    used, place = _parse(data, cursor.place, parse, found)
     offset = cursor.offset + used
     after = replace(
         cursor,
@@ -251,7 +254,7 @@ def advance(descriptor: Descriptor, cursor: Cursor, limit: int) -> Step | None:
         tail=_digest((before + data[:used])[-TAIL:]),
         place=place,
     )
-    return Step(after, counts, cursor.offset + len(data) if len(data) < limit else offset)
+    return Step(after, cursor.offset + len(data) if len(data) < limit else offset)
 
 
 def _agree(head: bytes, data: bytes, offset: int) -> bool:
@@ -259,10 +262,10 @@ def _agree(head: bytes, data: bytes, offset: int) -> bool:
     return head[offset:][: len(data)] == data[: max(HEAD - offset, 0)]
 
 
-def _count(data: bytes, place: Place, counts: Counts) -> tuple[int, Place]:
+def _parse[T](data: bytes, place: Place, parse: Parse[T], found: T) -> tuple[int, Place]:
     used = 0
     while used < len(data):
-        more, place = parse(data[used : used + PIECE], place, counts)
+        more, place = parse(data[used : used + PIECE], place, found)
         if more == 0:
             break
         used += more

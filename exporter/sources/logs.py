@@ -1,4 +1,4 @@
-"""One of the bot's logs, followed through rotation, truncation and recreation: every line is counted exactly once."""
+"""A file that grows, followed through rotation, truncation and recreation: every line is read exactly once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from exporter.sources.log_files import Cursor, advance, identity, listing
-from exporter.sources.log_lines import Counts
+from exporter.sources.log_files import Cursor, Parse, advance, identity, listing
+from exporter.sources.log_lines import Counts, parse
 from exporter.sources.log_tracks import Track, Tracks
 
 SLICE: Final = 1 << 20
@@ -23,26 +23,33 @@ MOST_CURSORS: Final = 128
 
 
 @dataclass(slots=True)
-class Taken:
+class Taken[T]:
     """What was read, to be put down in one transaction; `forgotten` are numbers of files that are no more."""
 
+    counts: T
     cursors: list[Cursor] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
     bytes: int = 0
 
 
-class Tail:
-    """The files of one log; every call blocks and belongs in a thread.
+class Follower[T]:
+    """The files of one log, whose lines `parse` adds to what `make` makes; every call blocks and belongs in a thread.
 
     What `take` gives must be durable before the next call. If it cannot be made so, this object is of no use
     any more: make another from the cursors that are.
     """
 
     def __init__(
-        self, pattern: Path, cursors: Iterable[Cursor] = (), monotonic: Callable[[], float] = time.monotonic
+        self,
+        pattern: Path,
+        cursors: Iterable[Cursor],
+        make: Callable[[], T],
+        parse: Parse[T],
+        portion: int = SLICE,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pattern, self._monotonic = pattern, monotonic
+        self._make, self._parse, self._portion = make, parse, portion
         self._tracks = Tracks(list(cursors))
         self._seen: object = None
         self._forgotten: list[int] = []
@@ -109,15 +116,15 @@ class Tail:
         for track in self._tracks.all:
             track.descriptor = None
 
-    def take(self) -> Taken:
-        """Read on, about 1 MiB; there may be more (`behind`).
+    def take(self) -> Taken[T]:
+        """Read on, about one portion; there may be more (`behind`).
 
         Raises:
             OSError: a device does not answer.
         """
-        taken = Taken(forgotten=self._forgotten)
+        taken = Taken(self._make(), forgotten=self._forgotten)
         self._forgotten = []
-        budget = SLICE
+        budget = self._portion
         for track in self._tracks.all:
             while track.unread and budget > 0:
                 budget -= self._read(track, max(budget, LEAST), taken)
@@ -126,10 +133,10 @@ class Tail:
                 taken.cursors.append(track.cursor)
         return taken
 
-    def _read(self, track: Track, limit: int, taken: Taken) -> int:
+    def _read(self, track: Track, limit: int, taken: Taken[T]) -> int:
         """Read on in one file; the number of bytes that were looked at."""
         descriptor = track.opened()
-        step = None if descriptor is None else advance(descriptor, track.cursor, limit)
+        step = None if descriptor is None else advance(descriptor, track.cursor, limit, self._parse, taken.counts)
         if step is None:  # the next look tells what has become of the file
             track.doubt()
             self._seen = None
@@ -138,6 +145,14 @@ class Tail:
         track.looked_to = step.looked_to if step.looked_to > before else track.size
         if used:
             track.cursor, track.changed = step.cursor, True
-            taken.counts.update(step.counts)
             taken.bytes += used
         return max(step.looked_to - before, 1)
+
+
+class Tail(Follower[Counts]):
+    """One of the bot's logs, whose lines are counted."""
+
+    def __init__(
+        self, pattern: Path, cursors: Iterable[Cursor] = (), monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(pattern, cursors, Counts, parse, monotonic=monotonic)

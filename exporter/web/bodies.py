@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from aiohttp import web
 
@@ -11,6 +11,34 @@ from exporter.sources.files import Unreadable, parse
 
 SLOWEST: Final = 10.0
 """Seconds in which all of a body must have come."""
+
+
+_LAST: Final = {"Connection": "close"}
+"""Nobody knows where the next request would begin."""
+
+
+class Purse:
+    """What one body costs of the memory that all bodies of a kind have together; closed when it is done with."""
+
+    def __init__(self, held: list[int], most: int) -> None:
+        self._held, self._most, self._spent = held, most, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held[0] -= self._spent
+
+    def spend(self, size: int) -> None:
+        """Hold so many bytes more.
+
+        Raises:
+            HTTPServiceUnavailable: others hold too many.
+        """
+        self._spent += size
+        self._held[0] += size
+        if self._held[0] > self._most:
+            raise web.HTTPServiceUnavailable
 
 
 async def read_json(request: web.Request, most: int) -> Any:
@@ -23,13 +51,18 @@ async def read_json(request: web.Request, most: int) -> Any:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     try:
-        text = (await _read(request, most)).decode("utf-8")
+        text = (await read(request, most)).decode("utf-8")
         return parse(text)
     except (UnicodeDecodeError, Unreadable):
         raise web.HTTPBadRequest(text="the body is not JSON") from None
 
 
-async def _read(request: web.Request, most: int) -> bytes:
+async def read(request: web.Request, most: int, purse: Purse | None = None) -> bytes:
+    """A body of at most `most` bytes after decompression, paid for out of a purse.
+
+    Raises:
+        HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest, HTTPServiceUnavailable
+    """
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     found = bytearray()
@@ -39,8 +72,11 @@ async def _read(request: web.Request, most: int) -> bytes:
                 found += chunk
                 if len(found) > most:
                     raise web.HTTPRequestEntityTooLarge(most, len(found))
+                if purse is not None:
+                    purse.spend(len(chunk))
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except ConnectionError:
-        raise web.HTTPBadRequest(text="the body breaks off") from None
+    except (ConnectionError, web.RequestPayloadError):
+        request.content.feed_eof()  # or aiohttp would go on to read it, and log that as an error
+        raise web.HTTPBadRequest(text="the body breaks off, or is not what it is said to be", headers=_LAST) from None
     return bytes(found)

@@ -51,7 +51,7 @@ class Doors:
         Raises:
             Full: not now.
         """
-        network = _network(address)
+        network = network_of(address)
         if self._inside.total() >= self.limits.max_clients:
             raise Full(503, "as many clients as may be are connected", 5)
         if self._inside[network] >= (self.limits.max_clients_per_address or self.limits.max_clients):
@@ -93,8 +93,8 @@ class Doors:
         return who if self.clock() <= until else None
 
 
-def _network(address: str) -> str:
-    """An IPv6 client has a whole /64 to itself: that counts as one address."""
+def network_of(address: str) -> str:
+    """What counts as one address: the whole /64 that an IPv6 client has to itself."""
     if ":" not in address:
         return address
     found = ipaddress.IPv6Address(address.partition("%")[0])

@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from exporter import __version__
-from exporter.web import alerts, api, parameters, schemas
+from exporter.web import alerts, api, events, parameters, schemas
 from exporter.web.answers import JSON, answer
 from exporter.web.operations import Operation, route
 from exporter.web.parameters import Parameter
@@ -67,7 +67,7 @@ def routes(site: Site) -> list[web.RouteDef]:
 
 def operations() -> tuple[Operation, ...]:
     """Everything there is."""
-    return (*ELSEWHERE, *api.OPERATIONS, *alerts.OPERATIONS, OWN)
+    return (*ELSEWHERE, *api.OPERATIONS, *alerts.OPERATIONS, *events.OPERATIONS, OWN)
 
 
 @cache

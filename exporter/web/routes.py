@@ -7,10 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.web import alerts, api, live_page, openapi, ws
+from exporter.web import alerts, api, events, live_page, openapi, ws
 from exporter.web.site import Site
 
-ROOMS: Final = (ws, api, alerts, openapi, live_page)
+ROOMS: Final = (ws, api, alerts, events, openapi, live_page)
 """Modules with `routes(site)`, and `ROLES` of paths whose role is not `read` (None: the handler itself asks)."""
 ROLES: Final[Mapping[str, str | None]] = {path: role for room in ROOMS for path, role in room.ROLES.items()}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from exporter.sources import event_schema
+
 type Schema = dict[str, Any]
 
 
@@ -91,6 +93,7 @@ _OPPORTUNITY: Final = _object({
     "dex_buy": TEXT,
     "dex_sell": TEXT,
     "stage": {"type": "string", "enum": ["detected", "executed", "rejected", "missed"]},
+    "reason": _null(TEXT | {"description": "Why it was rejected or missed."}),
     "expected_profit_eth": _null(AMOUNT),
 })  # fmt: skip
 _GAS: Final = _object({
@@ -182,6 +185,11 @@ _TOLD_ALERT: Final[Schema] = {
         "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{1,64}$"},
     },
 }
+_RECEIPT: Final = {
+    "accepted": COUNT | {"description": "Taken in, and durable."},
+    "duplicates": COUNT | {"description": "Known already."},
+    "conflicts": COUNT | {"description": "Known with other content; ignored."},
+}
 
 ALL: Final[dict[str, Schema]] = {
     "Error": _object({"error": _object({"code": TEXT, "message": TEXT})}),
@@ -225,6 +233,20 @@ ALL: Final[dict[str, Schema]] = {
             "alerts": _list(_TOLD_ALERT) | {"maxItems": 1000},
         },
     },
+    "Event": event_schema.event(),
+    "Events": {"oneOf": [reference("Event"), _list(reference("Event"))]},
+    "EventLines": TEXT | {"description": "NDJSON: one `Event` in each line."},
+    "EventsTaken": _object(_RECEIPT),
+    "EventsInvalid": _object({
+        "error": _object({
+            "code": TEXT,
+            "message": TEXT,
+            "index": COUNT | {"description": "Of the first bad record in the body, from 0 on."},
+            "field": _null(TEXT | {"description": "What is wrong in it; null: all of it."}),
+        }),
+        **_RECEIPT,
+        "invalid": COUNT,
+    }),
     "Accepted": _object({"alerts": COUNT, "news": COUNT}),
     "Ticket": _object({"ticket": TEXT, "expires_in_s": COUNT}),
 }  # fmt: skip

@@ -190,6 +190,8 @@ def _http_problem(error: web.HTTPException) -> web.Response:
     response = problem(error.status, error.reason.lower().replace(" ", "_"), text)
     if hdrs.ALLOW in error.headers:
         response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    if hdrs.CONNECTION in error.headers:
+        response.force_close()
     return response
 
 

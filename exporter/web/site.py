@@ -11,12 +11,15 @@ from aiohttp import web
 from exporter import log
 from exporter.board import Board
 from exporter.config import Settings
+from exporter.event_intake import Intake
 from exporter.ledger import Ledger
 from exporter.live.alerts import Alerts
 from exporter.live.hub import Hub
 from exporter.web.access import Access
 from exporter.web.desk import Desk
 from exporter.web.doors import Doors
+from exporter.web.event_door import EventDoor
+from exporter.worker import Worker
 
 
 @dataclass(slots=True)
@@ -34,10 +37,15 @@ class Site:
     ledger: Ledger | None = None
     desk: Desk | None = None
     alerts: Alerts = field(default_factory=Alerts)
+    event_door: EventDoor | None = None
 
     def keep(self, ledger: Ledger) -> None:
         """Show what is in this ledger as well."""
         self.ledger, self.desk = ledger, Desk(ledger)
+
+    def report_to(self, intake: Intake, worker: Worker) -> None:
+        """Let events in; their bodies are parsed in this thread."""
+        self.event_door = EventDoor(intake, worker)
 
 
 SITE: Final = web.AppKey("site", Site)

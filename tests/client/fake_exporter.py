@@ -96,7 +96,7 @@ def usual(request: Request) -> None:
             server.keep(record)
     if bad:
         error = {"code": "invalid", "message": "a record is bad"}
-        return request.answer(422, {"error": error, "rejected": bad})
+        return request.answer(422, {"error": error, "invalid": bad})
     return request.answer(202, {"accepted": len(request.body.splitlines())})
 
 

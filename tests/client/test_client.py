@@ -120,7 +120,7 @@ def test_kinds_of_mistakes_are_logged_up_to_a_bound(
     bot: Any = Client(NOWHERE)
     for event in TYPES:
         getattr(bot, event)(wrong=1)
-    bot.close(0)
+    bot.close()
     assert len(caplog.records) == 2
 
 

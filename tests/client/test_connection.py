@@ -81,7 +81,7 @@ def test_odd_waits(exporter: Exporter, connection: Connection, given: str, under
 
 @pytest.mark.parametrize(
     ("document", "rejected"),
-    [({"rejected": 3}, 3), ({}, None), ([], None), ("x", None), ({"rejected": "3"}, None), ({"rejected": -1}, None)],
+    [({"invalid": 3}, 3), ({}, None), ([], None), ("x", None), ({"invalid": "3"}, None), ({"invalid": -1}, None)],
 )
 def test_how_many_were_refused(
     exporter: Exporter, connection: Connection, document: object, rejected: int | None

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from exporter.client import sender as module
-from exporter.client.buffer import Buffer
+from exporter.client.buffer import Buffer, Said
 from exporter.client.connection import Answer, Connection
 from exporter.client.fallback import Fallback
 from exporter.client.sender import BATCH, FIRST_WAIT, LONGEST_RETRY_AFTER, LONGEST_WAIT, SPREAD, Pace, Sender
@@ -32,6 +32,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_WAIT", 0.1)
 
 
+def line(said: Said) -> bytes | None:
+    return None if said[1]["pair"] == "UNFIT" else json.dumps(said[1]).encode() + b"\n"
+
+
 @dataclass
 class Voice:
     """A buffer with a sender that runs."""
@@ -48,7 +52,7 @@ class Voice:
         for _ in range(count):
             record = {"id": str(self.numbers), "type": "price", "pair": pair}
             self.numbers += 1
-            if self.sender.buffer.put(json.dumps(record).encode() + b"\n") in (1, BATCH):
+            if self.sender.buffer.put(("price", record)) in (1, BATCH):
                 self.sender.wake()
 
     def settled(self, seconds: float = 20) -> bool:
@@ -77,7 +81,7 @@ def start(exporter: Exporter) -> Iterator[Start]:
     def begin(file: Path | None = None, url: str | None = exporter.url, most: int = 200_000) -> Voice:
         connection = Connection(to(url)) if url else None
         pace = Pace(wait=module.FIRST_WAIT)
-        voices.append(Voice(Sender(Buffer(most), connection, Fallback(file) if file else None, 0.01, pace)))
+        voices.append(Voice(Sender(Buffer(most, line), connection, Fallback(file) if file else None, 0.01, pace)))
         return voices[-1]
 
     yield begin
@@ -141,6 +145,19 @@ def test_only_bad_records_are_refused(exporter: Exporter, start: Start, caplog: 
     stats = voice.sender.buffer.stats()
     assert (stats.sent, stats.rejected, stats.failures) == (7, 2, 0)
     assert any("refused" in record.getMessage() for record in caplog.records)
+
+
+def test_what_cannot_be_written_down_is_passed_over(exporter: Exporter, start: Start, tmp_path: Path) -> None:
+    for voice in (start(), start(tmp_path / "events.ndjson", url=None)):
+        voice.say(3, pair="UNFIT")
+        assert voice.settled()
+        voice.say(1)
+        voice.say(1, pair="UNFIT")
+        voice.say(1)
+        assert voice.settled()
+        stats = voice.sender.buffer.stats()
+        assert (stats.invalid, stats.sent + stats.written, stats.failures) == (4, 2, 0)
+    assert ids(exporter) == ["3", "5"]
 
 
 def test_a_refusal_without_a_number_counts_as_one(exporter: Exporter, start: Start) -> None:

@@ -60,6 +60,9 @@ def test_wei_become_ether_without_rounding(wei: int) -> None:
         ("1e-3", "0.001"),
         (2**198, str(2**198)),
         (Level.LOW, "3"),
+        ("+1", "1"),
+        (".5", "0.5"),
+        ("2.", "2"),
     ],
 )
 def test_amounts(given: Any, written: str) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from exporter.books import Books, RouteTotal, SourceTotal
 from exporter.collectors import (
+    bot_api,
+    bot_state,
     bundles,
     chain,
     components,
+    events,
     execution,
     exporter,
     flash_loans,
@@ -29,11 +32,13 @@ from exporter.collectors import (
     wallet,
     wallet_transactions,
 )
+from exporter.event_intake import Totals
 from exporter.event_totals import Word
 from exporter.live.figures import Figures
 from exporter.metrics import Distribution
 from exporter.reconciliation import Sums
 from exporter.sources.bank_documents import Document
+from exporter.sources.bot_documents import Report, Said, Tally
 from exporter.sources.contracts import PoolFacts, Token
 from exporter.sources.curves import Concentrated, ConstantProduct
 from exporter.sources.host import FileSystem, HostSample
@@ -134,6 +139,16 @@ EXAMPLES: dict[str, Any] = {
             "hours": {("14", ""): 9},
         },
     ),
+    "events": events.Snapshot(
+        "default",
+        Totals(
+            True,
+            {"accepted": {"trade": 39, "opportunity": 120, "component": 7}, "simulated": {"trade": 2},
+             "duplicate": {"": 5}, "conflict": {"": 1}, "invalid": {"json": 3}},
+            {"trade": 1_749_999_990.5, "opportunity": 1_749_999_995.0},
+        ),
+        dict.fromkeys(events.OUTCOMES, 0) | {"accepted": 60, "invalid": 2},
+    ),
     "strategies": strategies.Snapshot(
         "default",
         {
@@ -201,6 +216,27 @@ EXAMPLES: dict[str, Any] = {
             ),
         ),
     ),
+    "bot_state": bot_state.Snapshot(
+        "default", 1_750_000_000.0,
+        (
+            Report("state", True, 1_749_999_990.0,
+                   Said(status="running", web3_connected=True, balance_ether=1.25, block=30_000_000)),
+            Report("system_state", True, 1_749_999_991.0,
+                   Said(uptime_seconds=37136.0, block=29_999_998,
+                        components={"arbitrage_bot": True, "dashboard": False})),
+            Report("executions", True, 1_749_999_992.0, Said(trades={"unknown": 41})),
+            Report("opportunities", True, 1_749_999_993.0, Said(open_opportunities=0)),
+            Report("pool_metrics", False, 1_749_990_000.0, Said()),
+            Report("metrics", True, 1_749_999_994.0,
+                   Said(trades={"success": 26, "failed": 2}, net_profit_ether=0.85, success_ratio=0.92,
+                        balance_ether=1.25, block=29_999_999)),
+            Report("performance", True, 1_749_999_995.0,
+                   Said(trades={"success": 137, "failed": 18}, net_profit_usd=389.25, gas_cost_ether=0.25,
+                        success_ratio=0.924)),
+            Report("dex_performance", True, 1_749_999_996.0, Said(venues={"aerodrome": Tally(35, 0.75)})),
+        ),
+    ),
+    "bot_api": bot_api.Snapshot("default", 0.0125, 1_749_999_998.5),
     "process": process.Snapshot("default", ProcessSample(88_080_384, 31.25, 14, 9, 1_749_900_000.0)),
     "storage": storage.Snapshot(
         (storage.StoreState("backups", Survey(120, 9_000_000, 1_749_950_000.0, False),

@@ -41,6 +41,7 @@ def test_an_opportunity() -> None:
         "dex_buy": "a",
         "dex_sell": "b",
         "stage": "detected",
+        "reason": None,
         "expected_profit_eth": "0.025",
     }
     assert rows.opportunity(OpportunityRow(3, "m", None, "p", "a", "b", None))["expected_profit_eth"] is None

@@ -16,8 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from exporter.sources import log_files, log_tracks, logs
+from exporter.sources import log_files, log_lines, log_tracks, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
+from exporter.sources.log_lines import Counts
 from exporter.sources.logs import Tail
 
 
@@ -562,7 +563,9 @@ class Changing(log_files.Descriptor):
 def test_a_file_overwritten_between_two_reads_of_its_beginning_counts_nothing(log: Log) -> None:
     log.append(5)
     file = Changing(os.open(log.path, os.O_RDONLY))
-    assert log_files.advance(file, log_files.begin(1, str(log.path), file.stat()), 1 << 20) is None
+    cursor, counts = log_files.begin(1, str(log.path), file.stat()), Counts()
+    assert log_files.advance(file, cursor, 1 << 20, log_lines.parse, counts) is None
+    assert counts == Counts()
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -32,7 +32,7 @@ def test_all_that_is_no_secret_is_shown(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found["bot"] == {
         "name": "listonian", "memory_bank": str(tmp_path / "bank"), "timezone": "America/New_York",
-        "logs": [{"name": "a", "path": str(tmp_path / "a.log")}], "events": None, "process": None,
+        "logs": [{"name": "a", "path": str(tmp_path / "a.log")}], "events": None, "process": None, "api": None,
     }  # fmt: skip
     assert found["chain"]["endpoints"] == [{"name": "primary"}, {"name": "second"}]
     assert found["chain"]["wallets"] == [{"name": "trader", "address": "0x" + "1" * 40}]
