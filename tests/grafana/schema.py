@@ -18,7 +18,7 @@ FLAG: Final[Schema] = {"type": "boolean"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 COLOR: Final[Schema] = {"enum": ["green", "orange", "red", "blue", "purple", "text", "#7b8087"]}
 UNITS: Final = {"none", "percentunit", "s", "dtdurations", "bytes", "Bps", "reqps", "locale"}
-UNIT: Final[Schema] = {"anyOf": [{"enum": sorted(UNITS)}, {"pattern": r"^suffix:.+"}]}
+UNIT: Final[Schema] = {"anyOf": [{"enum": sorted(UNITS)}, {"pattern": r"^suffix:.+|^prefix:\$$"}]}
 
 
 def one_of(*values: object) -> Schema:
@@ -87,6 +87,7 @@ ANSWER: Final = exactly(
 
 WORD: Final = exactly({"text": NAME, "color": COLOR, "index": COUNT})
 MAPPING: Final = exactly({"type": {"const": "value"}, "options": {"type": "object", "additionalProperties": WORD}})
+NULL: Final = exactly({"type": {"const": "special"}, "options": exactly({"match": {"const": "null"}, "result": WORD})})
 STEP: Final = exactly({"value": {"type": ["number", "null"]}, "color": COLOR})
 THRESHOLDS: Final = exactly({"mode": {"const": "absolute"}, "steps": many(STEP, 1)})
 CELL: Final = exactly({"type": one_of("auto", "color-text")})
@@ -94,7 +95,7 @@ ROW_LINK: Final = exactly({"title": NAME, "url": NAME})
 PROPERTIES: Final[dict[str, Schema]] = {
     "unit": UNIT,
     "decimals": COUNT,
-    "mappings": many(MAPPING, 1),
+    "mappings": many({"anyOf": [MAPPING, NULL]}, 1),
     "thresholds": THRESHOLDS,
     "displayName": NAME,
     "links": many(ROW_LINK, 1),

@@ -279,18 +279,22 @@ class Column:
     width: int | None = None
 
     def override(self) -> Json:
-        """Its unit and colours."""
+        """Its unit and colours; what is not there has none."""
         found: Json = {"unit": self.unit}
+        words = [mapping(self.texts)] if self.texts else []
+        steps = [{"value": value, "color": color} for value, color in self.steps]
         found |= {"decimals": self.decimals} if self.decimals is not None else {}
-        found |= {"mappings": [mapping(self.texts)]} if self.texts else {}
-        found |= (
-            {"thresholds": {"mode": "absolute", "steps": [{"value": v, "color": c} for v, c in self.steps]}}
-            if self.steps
-            else {}
-        )
-        found |= {"custom.cellOptions": {"type": "color-text"}} if self.steps or self.texts else {}
+        found |= {"thresholds": {"mode": "absolute", "steps": steps}} if steps else {}
+        found |= {"mappings": [*words, NOTHING], "custom.cellOptions": {"type": "color-text"}} if steps or words else {}
         found |= {"custom.width": self.width} if self.width else {}
         return override(self.title, **found)
+
+
+NOTHING: Final[Json] = {
+    "type": "special",
+    "options": {"match": "null", "result": {"text": "–", "color": "text", "index": 9}},
+}
+"""A cell without a value is neither good nor bad."""
 
 
 def table(

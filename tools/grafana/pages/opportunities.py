@@ -58,7 +58,7 @@ FUNNEL = [
         "How many were detected, executed, rejected and missed within the shown time. Stages are counted as they are reported: "
         "a source that only lists what it sees knows the first.",
         NUMBER, step("detected"), step("executed"), step("rejected"), step("missed"),
-        decimals=0, no_value="nobody tells", colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, width=6,
+        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=6,
     ),
     lines(
         "Opportunities by stage",
@@ -106,7 +106,7 @@ PAIRS = [
         Column("Executed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="executed"), NUMBER, 0),
         Column("Rejected", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="rejected"), NUMBER, 0),
         Column("Missed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="missed"), NUMBER, 0),
-        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14, no_value="nobody tells",
+        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14,
     ),
     lines(
         "Detected by pair",
