@@ -86,8 +86,8 @@ ANSWER: Final = exactly(
 # --- fields ------------------------------------------------------------------------------------------------------
 
 WORD: Final = exactly({"text": NAME, "color": COLOR, "index": COUNT})
-MAPPING: Final = exactly({"type": {"const": "value"}, "options": {"type": "object", "additionalProperties": WORD}})
 NULL: Final = exactly({"type": {"const": "special"}, "options": exactly({"match": {"const": "null"}, "result": WORD})})
+MAPPING: Final = exactly({"type": {"const": "value"}, "options": {"type": "object", "additionalProperties": WORD}})
 STEP: Final = exactly({"value": {"type": ["number", "null"]}, "color": COLOR})
 THRESHOLDS: Final = exactly({"mode": {"const": "absolute"}, "steps": many(STEP, 1)})
 CELL: Final = exactly({"type": one_of("auto", "color-text")})
@@ -119,7 +119,7 @@ def fields(custom: Schema | None, mode: Schema, unit: Schema = UNIT) -> Schema:
     optional = {
         "color": exactly({"mode": mode}),
         "thresholds": THRESHOLDS,
-        "mappings": many(MAPPING, 1),
+        "mappings": many({"anyOf": [MAPPING, NULL]}, 1),
         "decimals": COUNT,
         "min": NUMBER,
         "max": NUMBER,

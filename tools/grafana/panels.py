@@ -36,7 +36,9 @@ class Look:
         steps = [{"value": value, "color": color} for value, color in self.steps]
         found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
         found |= {name: value for name, value in limits.items() if value is not None}
-        return found | ({"mappings": [mapping(self.texts)]} if self.texts else {})
+        words = [mapping(self.texts)] if self.texts else []
+        neutral = [nothing(self.no_value)] if self.steps != PLAIN or words else []
+        return found | ({"mappings": words + neutral} if neutral else {})
 
     def overrides(self) -> Iterator[Json]:
         """Colours and dashes of single lines."""
@@ -135,6 +137,11 @@ def mapping(texts: Texts) -> Json:
         "type": "value",
         "options": {v: {"text": text, "color": color, "index": i} for i, (v, (text, color)) in named},
     }
+
+
+def nothing(text: str) -> Json:
+    """What is not there is neither good nor bad, and says so in words."""
+    return {"type": "special", "options": {"match": "null", "result": {"text": text, "color": "text", "index": 9}}}
 
 
 def override(pattern: str, **properties: Any) -> Json:
@@ -285,16 +292,11 @@ class Column:
         steps = [{"value": value, "color": color} for value, color in self.steps]
         found |= {"decimals": self.decimals} if self.decimals is not None else {}
         found |= {"thresholds": {"mode": "absolute", "steps": steps}} if steps else {}
-        found |= {"mappings": [*words, NOTHING], "custom.cellOptions": {"type": "color-text"}} if steps or words else {}
+        found |= (
+            {"mappings": [*words, nothing("–")], "custom.cellOptions": {"type": "color-text"}} if steps or words else {}
+        )
         found |= {"custom.width": self.width} if self.width else {}
         return override(self.title, **found)
-
-
-NOTHING: Final[Json] = {
-    "type": "special",
-    "options": {"match": "null", "result": {"text": "–", "color": "text", "index": 9}},
-}
-"""A cell without a value is neither good nor bad."""
 
 
 def table(

@@ -66,8 +66,8 @@ LIQUIDITY = [
     table(
         "Liquidity of pools",
         "What is in each pool now, in the tokens' own units.",
-        "pair, dex, pool, token",
-        Column("In the pool", total("arb_pool_reserve_tokens", "pair, dex, pool, token"), "locale", 2),
+        "pair, pool, token",
+        Column("In the pool", total("arb_pool_reserve_tokens", "pair, pool, token"), "locale", 2),
         sort="Pair", order="up", width=12, height=9,
     ),
     lines(

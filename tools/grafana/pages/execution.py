@@ -4,6 +4,7 @@ from tools.grafana.looks import (
     AGE,
     AMBER,
     ETH,
+    ETH_HOUR,
     GREEN,
     GWEI,
     MINUTE,
@@ -103,7 +104,7 @@ CHAIN = [
         "Fees by kind",
         "Per hour, in gwei: a billion are an ether.",
         "suffix: gwei/h",
-        Query(f"3600e9 * sum by (kind, outcome) (rate({series(FEES)}[$__rate_interval]))", "{{kind}} · {{outcome}}"), low=0, many=True,
+        Query(f"3600e9 * sum by (kind) (rate({series(FEES)}[$__rate_interval]))", "{{kind}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -111,7 +112,7 @@ BALANCES = [
     lines(
         "Ether in wallets",
         "Balance of each wallet at the newest block.",
-        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"), decimals=4,
+        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"),
     ),
     lines(
         "Tokens in wallets",
@@ -139,7 +140,7 @@ TIMING = [
         "How long each phase takes for half of the trades of the last hour, and for nine of ten." + TOLD,
         SECONDS,
         Query(quantile(0.5, PHASES, "phase", "1h"), "p50 · {{phase}}"),
-        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50",
+        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50", height=10,
     ),
     lines(
         "Slippage by venue",
@@ -151,8 +152,8 @@ TIMING = [
     ),
     lines(
         "Fees by kind, as the bot says",
-        "Per hour, in gwei: a billion are an ether. The L1 data fee is a part of gas." + TOLD,
-        "suffix: gwei/h", Query(f"1e9 * {per_hour('arb_bot_fees_ether_total', 'kind')}", "{{kind}}"), low=0, no_value="no events",
+        "Per hour. The L1 data fee is a part of gas; venues' fees are part of the price." + TOLD,
+        ETH_HOUR, Query(per_hour("arb_bot_fees_ether_total", "kind"), "{{kind}}"), low=0, no_value="no events",
     ),
 ]  # fmt: skip
 
@@ -187,8 +188,8 @@ BORROWED = [
         "provider",
         Column("Loans", total(LOANS, "provider"), NUMBER, 0),
         Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
-        Column("Fees", f"1e9 * {total('arb_bot_flash_loan_fee_ether_total', 'provider')}", GWEI, 0),
-        Column("Fee of a loan", f"1e9 * {share(total('arb_bot_flash_loan_fee_ether_total', 'provider'), total(LOANS, 'provider'))}", GWEI, 0),
+        Column("Fees", total("arb_bot_flash_loan_fee_ether_total", "provider"), ETH, 5),
+        Column("Fee of a loan", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), ETH, 5),
         sort="Loans", width=9,
     ),
     table(

@@ -2,9 +2,9 @@
 
 from tools.grafana.looks import (
     AGE,
+    BLUE,
     BYTES,
     ETH,
-    GREEN,
     GWEI,
     MINUTE,
     NONE_FAILS,
@@ -133,7 +133,7 @@ COMPARED = [
         "that is not true, or a total that began at another time.",
         ETH,
         Query(total(f"{SAYS}net_profit_ether", "document"), "{{document}}"),
-        Query(total(NET, "source", source="chain"), "{{source}}"), colors={"chain": GREEN},
+        Query(total(NET, "source", source="chain"), "{{source}}"), colors={"chain": BLUE},
     ),
     table(
         "Venues, as the bot says",

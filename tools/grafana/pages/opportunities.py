@@ -1,6 +1,6 @@
 """Opportunities: what is there to earn, and what becomes of it?"""
 
-from tools.grafana.looks import AGE, AMBER, ETH, ETH_HOUR, GREEN, MINUTE, NUMBER, PAYS, RATIO, RED
+from tools.grafana.looks import AGE, AMBER, BLUE, ETH, ETH_HOUR, GREEN, MINUTE, NUMBER, PAYS, RATIO, RED
 from tools.grafana.page import Page, choice, row
 from tools.grafana.panels import Column, bars, lines, stat, table, timeline
 from tools.grafana.queries import Query, age, highest, increase, per_hour, per_minute, series, share, total
@@ -64,13 +64,13 @@ FUNNEL = [
         "Opportunities by stage",
         "Per minute, by the chosen source.",
         MINUTE, Query(per_minute(STAGES, "stage", source=CHOSEN), "{{stage}}"),
-        low=0, colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
+        low=0, colors={"detected": BLUE, "executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
     ),
     lines(
         "Expected profit by stage",
         "Per hour: what was expected of what was executed, and of what was rejected or missed.",
         ETH_HOUR, Query(per_hour(EXPECTED, "stage", source=CHOSEN), "{{stage}}"),
-        low=0, colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
+        low=0, colors={"detected": BLUE, "executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
     ),
 ]  # fmt: skip
 

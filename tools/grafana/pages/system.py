@@ -137,11 +137,11 @@ LOGS = [
     ),
     table(
         "Logs",
-        "Each log of each bot.",
+        "Each log of each bot, and how much of it was read within the shown time.",
         "bot, log",
         Column("Up", lowest("arb_bot_log_up", "bot, log"), texts=UP),
         Column("Last written", age("arb_bot_log_last_write_timestamp_seconds", "bot, log"), AGE, None, rising(300, 1800)),
-        Column("Read, shown time", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
+        Column("Read", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
         sort="Bot", order="up",
     ),
 ]  # fmt: skip
