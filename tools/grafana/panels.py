@@ -13,7 +13,7 @@ type Json = dict[str, Any]
 
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 POINTS: Final = 400
-HEIGHTS: Final = {"stat": 4, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
+HEIGHTS: Final = {"stat": 3, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def stat(
     """One figure, or one for each name; `listed`, the names stand below each other, in their order."""
     first = expr if isinstance(expr, Query) else Query(expr)
     made = Panel("stat", title, about, (first, *more), Look(unit, **look), STAT, width=width, link=link)
-    return in_order(replace(made, options=STAT | LISTED)) if listed else made
+    return in_order(replace(made, options=STAT | LISTED, height=4)) if listed else made
 
 
 STAT: Final[Json] = {
