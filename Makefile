@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards alerts assets bench clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -19,8 +19,9 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; a quarter of an hour
+proofs: ready  ## reorgs, lies, kills, recovery and incidents in full size: 300 sequences, 30 on a real node; half an hour
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill_chain.py tests/e2e/test_recovery.py \
+		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
 		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
 
 lint: ready  ## ruff: rules and format
@@ -44,6 +45,9 @@ golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 dashboards: ready  ## write grafana/dashboards/*.json anew
 	@$(PY) -m tools.dashboards
 	@$(PY) -m tools.live_dashboard
+
+alerts: ready  ## write the tables of docs/alerts.md anew
+	@$(PY) -m tools.alerts
 
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets
