@@ -21,7 +21,8 @@ ready:
 
 proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; half an hour
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
-		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py
+		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py \
+		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .

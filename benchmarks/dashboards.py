@@ -33,7 +33,7 @@ from tools.grafana.page import FOLDER
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "metrics.txt"
-STEP, DAY = 15, 86_400
+STEP, DAY, AHEAD = 15, 86_400, 3_600
 STATES = ("_up", "_success", "_valid", "_status", "_active", "_provenance", "_source", "_degraded", "_violated")
 PROMISE_MS = 200.0
 
@@ -62,12 +62,12 @@ def main() -> None:
 
 
 def fill(folder: Path, bots: int) -> None:
-    """Blocks of a day for so many bots."""
-    page, end = folder / "day.txt", int(time.time()) // STEP * STEP
+    """Blocks of a day for so many bots, and of the hour to come, so that there is a now to ask for."""
+    page, end = folder / "day.txt", int(time.time()) // STEP * STEP + AHEAD
     with page.open("w") as file:
         count = sum(write(file, found, end, bots) for found in by_family())
         file.write("# EOF\n")
-    print(f"{count} series, {count * DAY // STEP / 1e6:.1f} million samples")
+    print(f"{count} series, {count * (DAY + AHEAD) / STEP / 1e6:.1f} million samples")
     promtool = [shutil.which("promtool") or "promtool", "tsdb", "create-blocks-from", "openmetrics"]
     subprocess.run([*promtool, str(page), str(folder / "data")], check=True, capture_output=True)
     page.unlink()
@@ -94,7 +94,7 @@ def write(file: TextIO, found: tuple[str, str, list[tuple[str, dict[str, str], f
             whole = str({k: v for k, v in labels.items() if k != "le"})
             pace = paces.setdefault(whole, dice.uniform(0.2, 2.0))
             values = course(dice, series, kind, value, pace, end)
-            moments = range(end - DAY, end + 1, STEP)
+            moments = range(end - DAY - AHEAD, end + 1, STEP)
             lines = (f"{series}{{{inner}}} {now:.9g} {at}\n" for at, now in zip(moments, values, strict=True))
             file.writelines(lines)
     return bots * len(samples)
@@ -102,9 +102,9 @@ def write(file: TextIO, found: tuple[str, str, list[tuple[str, dict[str, str], f
 
 def course(dice: random.Random, name: str, kind: str, value: float, pace: float, end: int) -> Iterator[float]:
     """A day of one series: what ends at about its golden value, or twice it."""
-    steps = DAY // STEP + 1
+    steps = (DAY + AHEAD) // STEP + 1
     if name.endswith("_timestamp_seconds"):
-        yield from ((end - DAY + step * STEP) - dice.uniform(0, 20) for step in range(steps))
+        yield from ((end - DAY - AHEAD + step * STEP) - dice.uniform(0, 20) for step in range(steps))
     elif kind in ("counter", "histogram"):
         yield from (value * (0.5 + step / steps * pace) for step in range(steps))
     elif name.endswith(STATES) or value in (0.0, 1.0):

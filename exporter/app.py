@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -30,6 +31,8 @@ from exporter.web.site import Site
 from exporter.worker import Workers
 
 PROGRESS_EVERY: Final = 2.0
+SWITCH: Final = 0.0005
+"""Seconds for which a thread that parses or writes may keep the interpreter when the loop wants it; 0.005 by default."""
 FIXED: Final = ("state", "log")
 """Sections that a reload does not change; so do the listen address and the chain id."""
 
@@ -42,6 +45,7 @@ async def run(settings: Settings, options: Options) -> None:
     Raises:
         Unstartable: the state directory or the listen address cannot be used.
     """
+    sys.setswitchinterval(SWITCH)
     async with AsyncExitStack() as stack:
         try:
             ledger = await stack.enter_async_context(Ledger(settings.state))

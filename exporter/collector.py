@@ -80,14 +80,18 @@ class Poll:
 def when_moved(
     sources: Sources, read: Callable[[Sources], Awaitable[Any]], every: float = 1.0, at_least: float = math.inf
 ) -> Poll:
-    """Look every `every` seconds, but read only if the ledger has moved, or `at_least` seconds after the last time."""
+    """Look every `every` seconds, but read only if the ledger has moved, or `at_least` seconds after the last time.
+
+    A snapshot that says the same is the same object: nothing has to be rendered anew.
+    """
     newest: tuple[int, float, Any] = -1, 0.0, None
 
     async def unless_unchanged() -> Any:
         nonlocal newest
         version, now = sources.ledger.version, time.monotonic()
         if newest[0] != version or now - newest[1] >= at_least:
-            newest = version, now, await read(sources)
+            made = await read(sources)
+            newest = version, now, newest[2] if made == newest[2] else made
         return newest[2]
 
     return Poll(unless_unchanged, every)

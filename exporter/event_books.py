@@ -53,9 +53,11 @@ class Counting:
         self._added: Counter[tuple[str, str, str]] = Counter()
         self._largest: dict[tuple[str, str, str], int] = {}
         self._words: dict[Key, Word | None] = {}
+        self._awaiting = False
 
     def put(self, events: Iterable[said.Event], complete: bool) -> int:
         """Opportunities before all else, because trades refer to them."""
+        self._awaiting = bool(fetch(self._db, "SELECT 1 FROM awaited WHERE bot=? LIMIT 1", self._bot))
         rest = []
         for event in events:
             if isinstance(event, said.Opportunity):
@@ -86,7 +88,7 @@ class Counting:
             self._add("rejections", 1, event.reason or OTHER)
         if event.stage == DETECTED:
             self._add("hours", 1, HOURS[datetime.fromtimestamp(event.time, self._zone).hour])
-        if expected is not None:
+        if expected is not None and self._awaiting:
             self._awaited(event.id, expected)
 
     def _awaited(self, opportunity: str, expected_wei: int) -> None:

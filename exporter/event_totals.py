@@ -80,5 +80,5 @@ def last_word(db: sqlite3.Connection, bot: str, what: str, name: str) -> Word | 
 
 
 def _word(what: str, name: str, time: float, values: str) -> Word:
-    name, *more = name.split(" ") if what == "price" else [name]
+    name, *more = name.split(" ", 1) if what == "price" else [name]  # a pair has no space, a venue may
     return Word(what, name, tuple(more), time, tuple(values.split(" ")))

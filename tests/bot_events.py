@@ -60,7 +60,9 @@ def hostile(count: int, rng: random.Random) -> Iterator[Event]:
 
 
 def _word(rng: random.Random) -> str:
-    return "".join(rng.choices('abcXYZ "\\{},=é☃\n', k=rng.randrange(1, 70))) + str(rng.randrange(10**9))
+    """Mostly what may be a label, however odd; sometimes what may not."""
+    odd = rng.choice(["abc XYZ", '"\\{},=é☃', "\n\x00\u202e"])
+    return "".join(rng.choices(odd, k=rng.choice([5, 20, 70]))) + str(rng.randrange(10**9))
 
 
 def _where(rng: random.Random) -> dict[str, Any]:

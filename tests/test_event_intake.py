@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from exporter import books, event_intake
+from exporter import books, event_intake, history
 from exporter.config import Bot, Settings
 from exporter.event_intake import REMEMBERED, Delivery, Intake, Reached, Receipt, put, totals
 from exporter.ledger import VERSIONS, Ledger, fetch
@@ -121,6 +121,16 @@ def test_an_id_is_known_for_thirty_days_and_no_more_are_forgotten_at_once_than_c
     assert fetch(db, "SELECT count(*) FROM event") == [(2,)]
     assert took(db, Delivery(events("1")), now=NOW + REMEMBERED + 2) == [Receipt(1)]
     event_intake.forget(db, PLAIN, 0.0, 10)
+
+
+def test_each_step_and_trade_is_news_once_the_source_is_known(db: sqlite3.Connection) -> None:
+    took(db, Delivery())
+    place = history.present(db, "b")
+    took(db, Delivery([parse(event("opportunity", "1")), parse(event("opportunity", "2", stage="detected"))]))
+    took(db, Delivery([parse(event("trade", "3")), parse(event("trade", "4", simulated=True))]))
+    news = history.news(db, "b", place, 10)
+    assert [(row.stage, row.reason) for row in news.opportunities] == [("rejected", "gas_too_high"), ("detected", None)]
+    assert [(row.source, row.net_wei) for row in news.trades] == [("events", 15 * 10**14)]
 
 
 # --- whichever way -------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ async def test_a_migration_that_fails_leaves_the_version_before(
     version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_version(version, tmp_path / "old")
-    broken = (*VERSIONS[:version], VERSIONS[version] + "SELECT * FROM nowhere;", *VERSIONS[version + 1 :])
+    broken = (*VERSIONS[:version], VERSIONS[version] + "SELECT * FROM nowhere;", *VERSIONS[version + 1 :])  # noqa: S608
     monkeypatch.setattr("exporter.ledger.VERSIONS", broken)
     with pytest.raises(Exception, match="cannot be opened"):
         async with Ledger(tmp_path / "old"):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -253,7 +253,10 @@ def _integer(text: str) -> int:
 
 
 def _decimal(text: str) -> Decimal:
-    value = Decimal(text) if len(text) <= 400 else Decimal("Infinity")
+    try:
+        value = Decimal(text) if len(text) <= 400 else Decimal("Infinity")
+    except InvalidOperation:  # an exponent of more digits than there are numbers for
+        raise Unreadable("number") from None
     if not value.is_finite() or (value and not -400 < value.adjusted() < 309):
         raise Unreadable("number")
     return value

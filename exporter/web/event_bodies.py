@@ -63,11 +63,16 @@ def _record(line: bytes) -> Event | BadEvent | NotJson:
 
 
 def _lines(body: bytes) -> Records:
-    for line in filter(None, (line.strip(_BLANK) for line in body.split(b"\n"))):
-        try:
-            yield event(line)
-        except BadEvent as bad:
-            yield bad
+    start = 0
+    while start < len(body):  # one by one: a body may be eight million empty lines
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        if line := body[start:end].strip(_BLANK):
+            try:
+                yield event(line)
+            except BadEvent as bad:
+                yield bad
+        start = end + 1
 
 
 def _array(body: bytes) -> Records:

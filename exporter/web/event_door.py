@@ -25,7 +25,7 @@ EVENTS: Final = 10_000
 """A second, for each client."""
 LARGEST: Final = 8 << 20
 """Bytes of a body."""
-MEMORY: Final = 4 * LARGEST
+MEMORY: Final = 2 * LARGEST
 """Bytes of all bodies that are being read."""
 CLIENTS: Final = 1_000
 """Clients whose pace is remembered."""

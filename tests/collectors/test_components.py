@@ -1,8 +1,10 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from exporter.collector import Sources, when_moved
 from exporter.collectors import components
 from exporter.config import Bot
 from tests.bot_events import NOW, event, told
@@ -66,6 +68,31 @@ async def test_an_old_word_goes_but_its_time_and_what_was_counted_stay(tmp_path:
         'arb_bot_dex_allocation_ether{bot="b",dex="x"}': 2,
     }
     assert len(shown(components.COLLECTOR, replace(snapshot, now=NOW + 86_401))) == 3
+
+
+async def test_names_may_hold_spaces(tmp_path: Path) -> None:
+    made = settings(tmp_path, bot=Bot(name="b"))
+    async with sources(made) as s:
+        await told(s.ledger, made, event("price", "1", dex="a venue of three"), event("pool", "2", name="to the node"))
+        found = shown(components.COLLECTOR, await components.read(s))
+    assert found == {
+        'arb_bot_reported_price_quote_per_base{bot="b",pair="WETH/USDC",dex="a venue of three"}': 3000,
+        'arb_bot_pool_in_use{bot="b",pool="to the node"}': 1,
+        'arb_bot_pool_size{bot="b",pool="to the node"}': 4,
+    }
+
+
+async def test_it_looks_again_now_and_then_though_nobody_speaks(tmp_path: Path) -> None:
+    looks: list[float] = []
+
+    async def read(_: Sources) -> int:
+        looks.append(NOW)
+        return len(looks)
+
+    async with sources(settings(tmp_path)) as s:
+        for at_least, found in ((math.inf, (1, 1)), (0.0, (2, 3))):
+            opened = when_moved(s, read, at_least=at_least)
+            assert (await opened.read(), await opened.read()) == found
 
 
 async def test_names_beyond_the_slots_have_no_state(tmp_path: Path) -> None:

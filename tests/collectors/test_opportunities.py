@@ -75,7 +75,9 @@ async def test_the_ledger_is_read_again_only_once_it_moved(tmp_path: Path) -> No
         assert opened is not None
         first = await opened.read()  # type: ignore[union-attr]
         assert await opened.read() is first  # type: ignore[union-attr]
+        await s.ledger.write(lambda db: db.execute("INSERT INTO chain (chain_id) VALUES (1)"))
+        assert await opened.read() is first, "what says the same is the same"  # type: ignore[union-attr]
         await s.ledger.write(
-            lambda db: books.Writer(db, "b", "recent", 10, NOW).put(Batch("recent", complete=True), [])
+            lambda db: books.Writer(db, "default", "recent", 10, NOW).put(Batch("recent", complete=True), [])
         )
         assert await opened.read() is not first  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import batched
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from tests.running import Running, Samples, until
 
 FULL = os.environ.get("ARB_PROOFS") == "full"
-EVENTS, KILLS = (100_000, 40) if FULL else (4_000, 6)
+EVENTS, KILLS, ROTATIONS = (100_000, 40, 20) if FULL else (4_000, 6, 5)
 PAIRS, VENUES = ("WETH/USDC", "cbETH/WETH", "USDbC/USDC"), ("aerodrome", "uniswap", "sushiswap")
 KINDS = ("opportunity", "opportunity", "trade", "trade", "flash_loan", "bundle")
 
@@ -45,7 +46,8 @@ class Bot:
 
     def __init__(self, file: Path, events: list[dict[str, Any]]) -> None:
         self.file, self.rng = file, random.Random(3)
-        self.posted = self.lines = self.again = 0
+        self.posted = self.lines = self.again = self.rotations = 0
+        self.kills = 0
         self.url = ""
         self.stop = threading.Event()
         by_http = [e for e in events if self.rng.random() < 0.6]
@@ -60,8 +62,17 @@ class Bot:
         doubled.sort(key=lambda e: int(e["id"].partition("-")[2]) + self.rng.uniform(0, 2_000))
         return [list(batch) for batch in batched(doubled, self.rng.choice((97, 150)))]
 
+    def _spread(self, batches: list[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        """The batches, no faster than the exporter is killed."""
+        for number, batch in enumerate(batches):
+            while self.kills < KILLS and number * KILLS > len(batches) * (self.kills + 1) and not self.stop.is_set():
+                time.sleep(0.005)
+            if self.stop.is_set():
+                return
+            yield batch
+
     def _post(self) -> None:
-        for batch in self.http:
+        for batch in self._spread(self.http):
             body = "\n".join(map(json.dumps, batch)).encode() if self.posted % 2 else json.dumps(batch).encode()
             while not self.stop.is_set() and not self._taken(body, "x-ndjson" if self.posted % 2 else "json"):
                 self.again += 1
@@ -77,9 +88,7 @@ class Bot:
             return False
 
     def _append(self) -> None:
-        for number, batch in enumerate(self.appended):
-            if self.stop.is_set():
-                return
+        for number, batch in enumerate(self._spread(self.appended), 1):
             lines = "".join(json.dumps(event) + "\n" for event in batch).encode()
             with self.file.open("ab", buffering=0) as opened:
                 cut = self.rng.randrange(len(lines))
@@ -87,12 +96,12 @@ class Bot:
                 time.sleep(0.001)
                 opened.write(lines[cut:])
             self.lines += len(batch)
-            if number % 40 == 39:
+            if number % max(len(self.appended) // ROTATIONS, 1) == 0:
                 self._rotate()
-            time.sleep(0.002 if FULL else 0.02)
 
     def _rotate(self) -> None:
-        for place in (2, 1, 0):
+        self.rotations += 1
+        for place in range(self.rotations, -1, -1):
             older = self.file.with_name(f"{self.file.name}.{place}" if place else self.file.name)
             if older.exists():
                 older.rename(self.file.with_name(f"{self.file.name}.{place + 1}"))
@@ -151,16 +160,16 @@ def test_kills_lose_no_event_and_count_none_twice(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.touch()
     settings = {"bot": {"name": "b", "events": str(file)}, "state": str(tmp_path / "ledger")}
-    bot, scrapes, kills = Bot(file, events), 0, 0
+    bot, scrapes = Bot(file, events), 0
     seen: Samples = {}
     began = time.monotonic()
     try:
-        while kills < KILLS:
+        while bot.kills < KILLS:
             exporter = Running(settings, tmp_path)
             bot.url = f"{exporter.url}/api/v1/events"
             try:
-                exporter.until_up()
-                if not kills:
+                exporter.until_up(120)
+                if not bot.kills:
                     for thread in bot.threads:
                         thread.start()
                 end = time.monotonic() + rng.uniform(0.1, 1.2)
@@ -173,7 +182,7 @@ def test_kills_lose_no_event_and_count_none_twice(tmp_path: Path) -> None:
             finally:
                 exporter.process.kill()
                 exporter.process.wait()
-            kills += 1
+            bot.kills += 1
         _finish(Running(settings, tmp_path), bot, events, seen)
     finally:
         bot.stop.set()
@@ -181,15 +190,15 @@ def test_kills_lose_no_event_and_count_none_twice(tmp_path: Path) -> None:
             if thread.ident is not None:
                 thread.join()
     took = time.monotonic() - began
-    told = f"{bot.posted} by HTTP ({bot.again} requests again), {bot.lines} by file"
-    print(f"{EVENTS} events, {told}, {kills} kills, {scrapes} scrapes, {took:.0f} s: difference 0")
+    told = f"{bot.posted} by HTTP ({bot.again} requests again), {bot.lines} by file with {bot.rotations} rotations"
+    print(f"{EVENTS} events, {told}, {KILLS} kills, {scrapes} scrapes, {took:.0f} s: difference 0")
 
 
 def _finish(last: Running, bot: Bot, events: list[dict[str, Any]], seen: Samples) -> None:
     bot.url = f"{last.url}/api/v1/events"
     counts, sums = expected(events)
     try:
-        last.until_up()
+        last.until_up(120)
         for thread in bot.threads:
             thread.join(600)
             assert not thread.is_alive()

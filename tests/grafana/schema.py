@@ -18,7 +18,7 @@ FLAG: Final[Schema] = {"type": "boolean"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 COLOR: Final[Schema] = {"enum": ["green", "orange", "red", "blue", "purple", "text", "#7b8087"]}
 UNITS: Final = {"none", "percentunit", "s", "dtdurations", "bytes", "Bps", "reqps", "locale"}
-UNIT: Final[Schema] = {"anyOf": [{"enum": sorted(UNITS)}, {"pattern": r"^suffix:.+"}]}
+UNIT: Final[Schema] = {"anyOf": [{"enum": sorted(UNITS)}, {"pattern": r"^suffix:.+|^prefix:\$$"}]}
 
 
 def one_of(*values: object) -> Schema:
@@ -86,6 +86,7 @@ ANSWER: Final = exactly(
 # --- fields ------------------------------------------------------------------------------------------------------
 
 WORD: Final = exactly({"text": NAME, "color": COLOR, "index": COUNT})
+NULL: Final = exactly({"type": {"const": "special"}, "options": exactly({"match": {"const": "null"}, "result": WORD})})
 MAPPING: Final = exactly({"type": {"const": "value"}, "options": {"type": "object", "additionalProperties": WORD}})
 STEP: Final = exactly({"value": {"type": ["number", "null"]}, "color": COLOR})
 THRESHOLDS: Final = exactly({"mode": {"const": "absolute"}, "steps": many(STEP, 1)})
@@ -94,7 +95,7 @@ ROW_LINK: Final = exactly({"title": NAME, "url": NAME})
 PROPERTIES: Final[dict[str, Schema]] = {
     "unit": UNIT,
     "decimals": COUNT,
-    "mappings": many(MAPPING, 1),
+    "mappings": many({"anyOf": [MAPPING, NULL]}, 1),
     "thresholds": THRESHOLDS,
     "displayName": NAME,
     "links": many(ROW_LINK, 1),
@@ -118,7 +119,7 @@ def fields(custom: Schema | None, mode: Schema, unit: Schema = UNIT) -> Schema:
     optional = {
         "color": exactly({"mode": mode}),
         "thresholds": THRESHOLDS,
-        "mappings": many(MAPPING, 1),
+        "mappings": many({"anyOf": [MAPPING, NULL]}, 1),
         "decimals": COUNT,
         "min": NUMBER,
         "max": NUMBER,

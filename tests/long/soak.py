@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -194,7 +196,7 @@ class Figures:
     bad: list[str] = field(default_factory=list)
     memory_mib: list[float] = field(default_factory=list)
     lag_seconds: list[float] = field(default_factory=list)
-    steps: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
     fell: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -215,7 +217,7 @@ class Figures:
             "lag_p99_ms": round(lag[int(len(lag) * 0.99)] * 1e3, 2),
             "counters_that_fell": self.fell[:10],
             "faults": len(self.faults),
-            "memory_steps_mib": {name: step for name, step in self.steps.items() if step > 0.5},
+            "memory_peaks_mib": dict(sorted(self.peaks.items(), key=lambda peak: -peak[1])[:8]),
         }
 
 
@@ -249,9 +251,11 @@ def disturb(scene: Scene, figures: Figures, every: float) -> None:
     while not scene.stop.wait(every * 2 / 3):
         name, fault = faults[len(figures.faults) % len(faults)]
         figures.faults.append(name)
-        before = figures.memory_mib[-1]
+        before = len(figures.memory_mib)
         fault(scene, every / 3)
-        figures.steps[name] = round(max(figures.memory_mib[-1] - before, figures.steps.get(name, 0.0)), 2)
+        scene.stop.wait(2)
+        peak = max(figures.memory_mib[before:], default=0.0)
+        figures.peaks[name] = round(max(peak, figures.peaks.get(name, 0.0)), 1)
 
 
 @contextmanager
@@ -303,7 +307,9 @@ def soak(seconds: float, every: float, folder: Path) -> dict[str, Any]:
         trouble.join(60)
         ended = scene.exporter.stop()
         log = scene.exporter.stderr.read_text()
-    return figures.summary() | {"exit": ended, "tracebacks": log.count("Traceback"), "log_lines": log.count("\n")}
+    words = Counter(re.findall(r'msg="?([^"=]+?)"? [a-z_]+=', log)).most_common(5)
+    told = {"exit": ended, "tracebacks": log.count("Traceback"), "log_lines": log.count("\n"), "log": dict(words)}
+    return figures.summary() | told
 
 
 def main() -> int:

@@ -44,6 +44,8 @@ def read_one(path: Path, limit: int = 1 << 20) -> bytes | Unreadable | None:
         (b'{"a":NaN}', "number"),
         (b'{"a":-Infinity}', "number"),
         (b'{"a":1e999}', "number"),
+        (b'{"a":1e' + b"9" * 40 + b"}", "number"),
+        (b'{"a":1e-' + b"9" * 40 + b"}", "number"),
         (b'{"a":' + b"9" * 5000 + b"}", "number"),
         (b'{"a":0.' + b"1" * 5000 + b"}", "number"),
         (b'{"a":1,"a":1}', "duplicate_key"),

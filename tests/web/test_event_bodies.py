@@ -62,6 +62,11 @@ def test_what_holds_nothing_is_not_json(body: bytes) -> None:
         found(body)
 
 
+def test_a_body_of_empty_lines_costs_only_time() -> None:
+    body = b"7" + b"\n" * 1_000_000 + text(event("pool", "1"))
+    assert found(body, NDJSON) == ["!shape", "1"]
+
+
 def test_no_lines_are_no_records() -> None:
     assert found(b"", NDJSON) == found(b"\n\n", NDJSON) == []
 

@@ -44,6 +44,8 @@ VALID: Final[Texts] = {"1": ("valid", GREEN), "0": ("broken", RED)}
 YES_IS_FINE: Final[Texts] = {"1": ("yes", GREEN), "0": ("no", AMBER)}
 YES_IS_BAD: Final[Texts] = {"0": ("no", GREEN), "1": ("yes", RED)}
 PAYS: Final[Texts] = {"1": ("pays", GREEN), "0": ("does not pay", GREY)}
+REACHES: Final[Texts] = {"1": ("yes", GREEN), "0": ("no", RED)}
+SELF: Final[Texts] = {"1": ("running", GREEN), "2": ("stopped", RED), "3": ("error", RED), "4": ("other", AMBER)}
 STATUS: Final[Texts] = {"1": ("ok", GREEN), "2": ("degraded", AMBER), "3": ("down", RED)}
 PROVENANCE: Final[Texts] = {"1": ("real", GREEN), "2": ("unverified", AMBER), "3": ("simulated", RED)}
 """From the best to the worst."""

@@ -15,7 +15,7 @@ TRUTH: Final = state("arb_bot_data_provenance", "provenance", PROVENANCE, "bot, 
 BOT_AND_SOURCE: Final = "{{bot}} · {{source}}"
 
 
-def net_profit(width: int, link: str = "") -> Panel:
+def net_profit(link: str = "") -> Panel:
     """What was earned, by source."""
     return stat(
         "Net profit, shown time",
@@ -23,22 +23,22 @@ def net_profit(width: int, link: str = "") -> Panel:
         "added together: where they differ, one of them is wrong.",
         ETH,
         Query(f"sum by (source) ({earned(NET, 'bot, source')})", "{{source}}"),
-        decimals=5, steps=SIGNED, no_value="no trade", width=width, link=link, listed=True,
+        decimals=5, steps=SIGNED, no_value="no trade", link=link, listed=True,
     )  # fmt: skip
 
 
-def success(width: int, link: str = "") -> Panel:
+def success(link: str = "") -> Panel:
     """How many succeeded, by source."""
     return stat(
         "Succeeded, last hour",
         "Share of the last hour's trades that succeeded, by source.",
         RATIO,
         Query(succeeded("source", "1h"), "{{source}}"),
-        decimals=0, steps=SHARE, no_value="no trade", width=width, link=link, listed=True,
+        decimals=0, steps=SHARE, no_value="no trade", link=link, listed=True,
     )  # fmt: skip
 
 
-def truth(width: int, link: str = "") -> Panel:
+def truth(link: str = "") -> Panel:
     """Whether it is true, by source."""
     return stat(
         "Is it true?",
@@ -46,16 +46,16 @@ def truth(width: int, link: str = "") -> Panel:
         "profits are the bot's word. Simulated: they are known to be made up. Of several bots the worst is shown.",
         "none",
         Query(f"max by (source) ({TRUTH})", "{{source}}"),
-        texts=PROVENANCE, no_value="no source", width=width, link=link, listed=True,
+        texts=PROVENANCE, no_value="no source", link=link, listed=True,
     )  # fmt: skip
 
 
-def freshness(width: int, link: str = "") -> Panel:
+def freshness(link: str = "") -> Panel:
     """How old the newest trade is, by source."""
     return stat(
         "Newest trade",
         "Time since the newest trade, by source. A source that lags behind the others has stopped telling.",
         AGE,
         Query(age("arb_bot_last_trade_timestamp_seconds", "source"), "{{source}}"),
-        no_value="none yet", width=width, link=link, listed=True,
+        no_value="none yet", link=link, listed=True,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from tools.grafana.queries import Unknown, declared, series
 FOLDER: Final = Path(__file__).parents[2] / "grafana" / "dashboards"
 TAG: Final = "arb-exporter"
 WIDTH: Final = 24
+ABREAST: Final = 4
 BOTS: Final = ("arb_bot_data_provenance", "arb_memory_bank_up", "arb_bot_process_up", "arb_bot_log_up")
 """A bot has some of these, as it is configured."""
 
@@ -43,7 +44,17 @@ class Row:
 
 def row(title: str, *lines: Sequence[Placeable], folded: bool = False) -> Row:
     """A heading, and lines of panels below it."""
-    return Row(title, lines, folded)
+    return Row(title, tuple(part for line in lines for part in _wrapped(line)), folded)
+
+
+def _wrapped(line: Sequence[Placeable]) -> Iterator[Sequence[Placeable]]:
+    """At most four figures side by side, so that they and their titles can be read on half a screen."""
+    if len(line) <= ABREAST or any(panel.kind != "stat" for panel in line):
+        yield line
+        return
+    size = -(-len(line) // -(-len(line) // ABREAST))
+    for start in range(0, len(line), size):
+        yield line[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ type Json = dict[str, Any]
 
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 POINTS: Final = 400
-HEIGHTS: Final = {"stat": 4, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
+HEIGHTS: Final = {"stat": 3, "timeseries": 8, "bargauge": 8, "table": 8, "state-timeline": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,9 @@ class Look:
         steps = [{"value": value, "color": color} for value, color in self.steps]
         found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
         found |= {name: value for name, value in limits.items() if value is not None}
-        return found | ({"mappings": [mapping(self.texts)]} if self.texts else {})
+        words = [mapping(self.texts)] if self.texts else []
+        neutral = [nothing(self.no_value)] if self.steps != PLAIN or words else []
+        return found | ({"mappings": words + neutral} if neutral else {})
 
     def overrides(self) -> Iterator[Json]:
         """Colours and dashes of single lines."""
@@ -137,6 +139,11 @@ def mapping(texts: Texts) -> Json:
     }
 
 
+def nothing(text: str) -> Json:
+    """What is not there is neither good nor bad, and says so in words."""
+    return {"type": "special", "options": {"match": "null", "result": {"text": text, "color": "text", "index": 9}}}
+
+
 def override(pattern: str, **properties: Any) -> Json:
     """What is different for fields whose name fits."""
     by = "byRegexp" if pattern.startswith("/") else "byName"
@@ -156,7 +163,7 @@ def stat(
     """One figure, or one for each name; `listed`, the names stand below each other, in their order."""
     first = expr if isinstance(expr, Query) else Query(expr)
     made = Panel("stat", title, about, (first, *more), Look(unit, **look), STAT, width=width, link=link)
-    return in_order(replace(made, options=STAT | LISTED)) if listed else made
+    return in_order(replace(made, options=STAT | LISTED, height=4)) if listed else made
 
 
 STAT: Final[Json] = {
@@ -279,16 +286,15 @@ class Column:
     width: int | None = None
 
     def override(self) -> Json:
-        """Its unit and colours."""
+        """Its unit and colours; what is not there has none."""
         found: Json = {"unit": self.unit}
+        words = [mapping(self.texts)] if self.texts else []
+        steps = [{"value": value, "color": color} for value, color in self.steps]
         found |= {"decimals": self.decimals} if self.decimals is not None else {}
-        found |= {"mappings": [mapping(self.texts)]} if self.texts else {}
+        found |= {"thresholds": {"mode": "absolute", "steps": steps}} if steps else {}
         found |= (
-            {"thresholds": {"mode": "absolute", "steps": [{"value": v, "color": c} for v, c in self.steps]}}
-            if self.steps
-            else {}
+            {"mappings": [*words, nothing("–")], "custom.cellOptions": {"type": "color-text"}} if steps or words else {}
         )
-        found |= {"custom.cellOptions": {"type": "color-text"}} if self.steps or self.texts else {}
         found |= {"custom.width": self.width} if self.width else {}
         return override(self.title, **found)
 

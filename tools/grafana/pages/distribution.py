@@ -9,7 +9,7 @@ from tools.grafana.queries import Query, earned, highest, increase, per_minute, 
 TRADES, CHOSEN = "arb_bot_trades_total", "$source"
 ROUTE = "pair, dex_buy, dex_sell"
 
-COMES_FROM = [net_profit(6), success(6), freshness(6), truth(6)]
+COMES_FROM = [net_profit(), success(), freshness(), truth()]
 
 PROFIT = [
     bars(
@@ -54,10 +54,10 @@ ROUTES = [
         "does not tell which route a reverted transaction meant: those are `unknown`.",
         ROUTE,
         Column("Trades", total(TRADES, ROUTE, source=CHOSEN), NUMBER, 0),
-        Column("Share of trades", f"{total(TRADES, ROUTE, source=CHOSEN)} / scalar({total(TRADES, source=CHOSEN)})", RATIO, 1),
+        Column("Share", f"{total(TRADES, ROUTE, source=CHOSEN)} / scalar({total(TRADES, source=CHOSEN)})", RATIO, 1),
         Column("Succeeded", succeeded_ever(TRADES, ROUTE, source=CHOSEN), RATIO, 0, SHARE),
         Column("Net profit", total(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
-        Column("Net profit, shown time", earned(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
+        Column("Shown time", earned(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
         names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
     ),
 ]  # fmt: skip
@@ -66,8 +66,8 @@ LIQUIDITY = [
     table(
         "Liquidity of pools",
         "What is in each pool now, in the tokens' own units.",
-        "pair, dex, pool, token",
-        Column("In the pool", total("arb_pool_reserve_tokens", "pair, dex, pool, token"), "locale", 2),
+        "pair, pool, token",
+        Column("In the pool", total("arb_pool_reserve_tokens", "pair, pool, token"), "locale", 2),
         sort="Pair", order="up", width=12, height=9,
     ),
     lines(

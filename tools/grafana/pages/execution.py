@@ -4,6 +4,7 @@ from tools.grafana.looks import (
     AGE,
     AMBER,
     ETH,
+    ETH_HOUR,
     GREEN,
     GWEI,
     MINUTE,
@@ -39,7 +40,7 @@ REVERTED = "reverted"
 
 THROUGH = [
     stat(
-        "Transactions that succeeded",
+        "Succeeded on the chain",
         "Share of the wallets' and contracts' final transactions of the last hour that succeeded, by the chain.",
         RATIO,
         share(increase(SENT, window="1h", outcome="success"), increase(SENT, window="1h")),
@@ -76,14 +77,14 @@ THROUGH = [
 WALLETS = [
     table(
         "Wallets",
-        "Each wallet and contract: what it has, how long that lasts at the pace of up to the last day, and what it sent.",
+        "Each wallet and contract: what it has, how long that lasts at the pace of up to the last day, what it sent, and what reorgs took back.",
         "wallet",
         Column("Ether", total("arb_wallet_balance_ether", "wallet"), ETH, 4, falling(0.05, 0.15)),
         Column("Runway", lowest("arb_wallet_runway_seconds", "wallet"), AGE, None, falling(86_400, 259_200)),
         Column("Waiting", total("arb_wallet_pending_transactions", "wallet"), NUMBER, 0),
         Column("Sent, shown time", increase(SENT, "wallet"), NUMBER, 0),
         Column("Not final yet", total("arb_wallet_transactions_provisional", "wallet"), NUMBER, 0),
-        Column("Taken back by reorgs, shown time", increase("arb_wallet_transactions_reverted_by_reorg_total", "wallet"), NUMBER, 0),
+        Column("Taken back, shown time", increase("arb_wallet_transactions_reverted_by_reorg_total", "wallet"), NUMBER, 0),
         sort="Wallet", order="up", height=6,
     ),
 ]  # fmt: skip
@@ -103,7 +104,7 @@ CHAIN = [
         "Fees by kind",
         "Per hour, in gwei: a billion are an ether.",
         "suffix: gwei/h",
-        Query(f"3600e9 * sum by (kind, outcome) (rate({series(FEES)}[$__rate_interval]))", "{{kind}} · {{outcome}}"), low=0,
+        Query(f"3600e9 * sum by (kind) (rate({series(FEES)}[$__rate_interval]))", "{{kind}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -111,7 +112,7 @@ BALANCES = [
     lines(
         "Ether in wallets",
         "Balance of each wallet at the newest block.",
-        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"), decimals=4,
+        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"),
     ),
     lines(
         "Tokens in wallets",
@@ -139,7 +140,7 @@ TIMING = [
         "How long each phase takes for half of the trades of the last hour, and for nine of ten." + TOLD,
         SECONDS,
         Query(quantile(0.5, PHASES, "phase", "1h"), "p50 · {{phase}}"),
-        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50",
+        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50", height=10,
     ),
     lines(
         "Slippage by venue",
@@ -151,8 +152,8 @@ TIMING = [
     ),
     lines(
         "Fees by kind, as the bot says",
-        "Per hour, in gwei: a billion are an ether. The L1 data fee is a part of gas." + TOLD,
-        "suffix: gwei/h", Query(f"1e9 * {per_hour('arb_bot_fees_ether_total', 'kind')}", "{{kind}}"), low=0, no_value="no events",
+        "Per hour. The L1 data fee is a part of gas; venues' fees are part of the price." + TOLD,
+        ETH_HOUR, Query(per_hour("arb_bot_fees_ether_total", "kind"), "{{kind}}"), low=0, no_value="no events",
     ),
 ]  # fmt: skip
 
@@ -161,15 +162,15 @@ LENGTHS = [
         "Path length against success, all time",
         "Trades by the number of swaps on their way, from totals since the first: does the longer way pay?" + TOLD,
         "path_length",
-        Column("Trades", total(PATHS, "path_length"), NUMBER, 0),
+        Column("Trades", f"{total(PATHS, 'path_length')} > 0", NUMBER, 0),
         Column("Succeeded", succeeded_ever(PATHS, "path_length"), RATIO, 0, SHARE),
         Column("Net profit", total("arb_bot_path_net_profit_ether", "path_length"), ETH, 5, SIGNED),
-        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=8, no_value="no events",
+        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=8,
     ),
     lines(
         "Gas of a trade by strategy",
         "Mean units of gas of the last hour's trades, by strategy." + TOLD,
-        NUMBER,
+        "locale",
         Query(share(increase("arb_bot_strategy_gas_used_total", "strategy", "1h"), increase("arb_bot_strategy_trades_total", "strategy", "1h")), "{{strategy}}"),
         low=0, decimals=0, no_value="no events",
     ),
@@ -187,16 +188,16 @@ BORROWED = [
         "provider",
         Column("Loans", total(LOANS, "provider"), NUMBER, 0),
         Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
-        Column("Fees", f"1e9 * {total('arb_bot_flash_loan_fee_ether_total', 'provider')}", GWEI, 0),
-        Column("Fee of a loan", f"1e9 * {share(total('arb_bot_flash_loan_fee_ether_total', 'provider'), total(LOANS, 'provider'))}", GWEI, 0),
-        sort="Loans", no_value="no events", width=9,
+        Column("Fees", total("arb_bot_flash_loan_fee_ether_total", "provider"), ETH, 5),
+        Column("Fee of a loan", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), ETH, 5),
+        sort="Loans", width=9,
     ),
     table(
         "Largest loans",
         "The largest loan of each token that each provider gave with success, in tokens." + TOLD,
         "provider, token",
         Column("Largest", highest("arb_bot_flash_loan_largest_amount", "provider, token"), "locale", 4),
-        sort="Provider", order="up", no_value="no events", width=6,
+        sort="Provider", order="up", width=6,
     ),
     lines(
         "Flash loans against congestion",
@@ -212,7 +213,7 @@ PROTECTED = [
         "Bundles, all time",
         "What became of bundles that went to MEV relays. A chain without relays, or a bot that does not use them, has none." + TOLD,
         NUMBER, Query(total(BUNDLES, "outcome"), "{{outcome}}"),
-        decimals=0, no_value="no bundle was sent", colors={"included": GREEN, "front_run": RED, "sandwiched": RED},
+        decimals=0, no_value="no bundle was sent", colors={"included": GREEN},
     ),
     lines(
         "Bundles that got in",

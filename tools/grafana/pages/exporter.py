@@ -30,29 +30,29 @@ RELIED = [
     stat(
         "Exporters",
         "Whether Prometheus reaches each exporter. While one is down, nothing it watches is known.",
-        NUMBER, Query(f"min by (instance) ({SCRAPED})", "{{instance}}"), texts=UP, width=4,
+        NUMBER, Query(f"min by (instance) ({SCRAPED})", "{{instance}}"), texts=UP,
     ),
     stat(
         "Collectors failing",
         "Parts of the exporters that cannot read their source now.",
-        NUMBER, down("arb_scrape_collector_success"), texts=NONE_FAILS, steps=NONE_IS_FINE, width=4,
+        NUMBER, down("arb_scrape_collector_success"), texts=NONE_FAILS, steps=NONE_IS_FINE,
     ),
     stat(
         "Ledger stands still",
         "Whether the ledger cannot be written: totals stand still then, rather than to be lost.",
-        NUMBER, highest("arb_ledger_degraded"), texts=YES_IS_BAD, width=4,
+        NUMBER, highest("arb_ledger_degraded"), texts=YES_IS_BAD,
     ),
     stat(
         "Reading the past",
         "Whether trades of the past are still being read: totals are not complete yet.",
-        NUMBER, highest("arb_bot_backfill_active"), texts={"0": ("done", GREEN), "1": ("yes", AMBER)}, no_value="no bot", width=4,
+        NUMBER, highest("arb_bot_backfill_active"), texts={"0": ("done", GREEN), "1": ("yes", AMBER)}, no_value="no bot",
     ),
     stat(
         "Held back",
         "Figures that were not finite, negative counters or doubles, and did not leave the exporter, within the shown time.",
-        NUMBER, increase("arb_exporter_dropped_samples_total"), decimals=0, steps=NONE_IS_FINE, texts=NONE_FAILS, width=4,
+        NUMBER, increase("arb_exporter_dropped_samples_total"), decimals=0, steps=NONE_IS_FINE, texts=NONE_FAILS,
     ),
-    truth(4),
+    truth(),
 ]  # fmt: skip
 
 SOURCES = [
@@ -139,7 +139,7 @@ LIVE = [
 
 PUSH = [
     stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
-         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured", width=4),
+         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured"),
     lines("Pushed to Grafana", "Messages per minute, by way and outcome.", MINUTE,
           Query(per_minute("arb_live_grafana_messages_total", "transport, outcome"), "{{transport}} {{outcome}}"),
           low=0, no_value="not configured"),

@@ -118,33 +118,36 @@ CONGESTION = [
 ]  # fmt: skip
 
 CHAIN = [
-    stat("Head", "Number of the newest block.", NUMBER, highest("arb_chain_head_block"), decimals=0, width=3),
+    stat("Head", "Number of the newest block.", NUMBER, highest("arb_chain_head_block"), decimals=0),
     stat(
         "Not final yet",
         "Blocks above the newest one that counts as final, by the configured finality.",
         NUMBER, f"{highest('arb_chain_head_block')} - {highest('arb_chain_finalized_block')}", decimals=0,
-        no_value="nothing final", width=3,
+        no_value="nothing final",
     ),
     stat(
         "Reorgs",
         "How often blocks that had been seen were taken back within the shown time.",
-        NUMBER, increase("arb_chain_reorgs_total"), decimals=0, steps=((None, GREEN), (1, AMBER)), width=3,
+        NUMBER, increase("arb_chain_reorgs_total"), decimals=0, steps=((None, GREEN), (1, AMBER)),
     ),
     stat(
         "Reorg depth",
         "Blocks that the last reorg took back; one or two is ordinary.",
-        "suffix: blocks", highest("arb_chain_reorg_depth_blocks"), steps=((None, GREEN), (3, AMBER), (10, RED)), no_value="no reorg", width=3,
+        "suffix: blocks", highest("arb_chain_reorg_depth_blocks"), steps=((None, GREEN), (3, AMBER), (10, RED)), no_value="no reorg",
     ),
     stat(
         "Finality violated",
         "Whether the chain contradicts a block that was final: nothing of it is to be trusted then.",
-        NUMBER, highest("arb_chain_finality_violated"), texts=YES_IS_BAD, width=3,
+        NUMBER, highest("arb_chain_finality_violated"), texts=YES_IS_BAD,
     ),
     stat(
         "Preconfirmations",
         "Whether logs arrive before they are in a block. Few nodes offer it.",
-        NUMBER, highest("arb_chain_preconfirmations_active"), texts={"1": ("yes", GREEN), "0": ("no", BLUE)}, width=3,
+        NUMBER, highest("arb_chain_preconfirmations_active"), texts={"1": ("yes", GREEN), "0": ("no", BLUE)},
     ),
+]  # fmt: skip
+
+HEADS = [
     timeline(
         "How heads are learned",
         "Which way brought the newest block first; polling instead of a WebSocket costs up to a second.",
@@ -200,7 +203,7 @@ PAGE = Page(
     rows=(
         row("What does a trade cost now, and is the network there?", COST),
         row("Gas", GAS, L1),
-        row("Chain", CONGESTION, CHAIN),
+        row("Chain", CHAIN, CONGESTION, HEADS),
         row("Nodes", NODES, RPC),
     ),
 )

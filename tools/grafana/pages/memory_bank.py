@@ -1,9 +1,25 @@
 """Memory bank: is what the bot writes there, fresh and whole?"""
 
-from tools.grafana.looks import AGE, BYTES, MINUTE, NONE_FAILS, NONE_IS_BETTER, NUMBER, SECONDS, UP, VALID, rising
+from tools.grafana.looks import (
+    AGE,
+    BLUE,
+    BYTES,
+    ETH,
+    GWEI,
+    MINUTE,
+    NONE_FAILS,
+    NONE_IS_BETTER,
+    NUMBER,
+    RATIO,
+    SECONDS,
+    UP,
+    VALID,
+    rising,
+)
+from tools.grafana.money import NET
 from tools.grafana.page import Page, row
 from tools.grafana.panels import Column, bars, lines, stat, table, timeline
-from tools.grafana.queries import Query, age, increase, lowest, per_minute, series, total
+from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, series, total
 
 BANK = "arb_memory_bank_"
 UP_NOW = lowest(f"{BANK}up", "bot")
@@ -91,6 +107,44 @@ FAULTS = [
     ),
 ]  # fmt: skip
 
+SAYS = "arb_bot_reported_"
+
+CLAIMS = [
+    table(
+        "What the bot's own totals say",
+        "Each document with totals of the bot, beside each other: they do not agree among themselves, and none is the chain's "
+        "word. What a document does not say is empty.",
+        "bot, document",
+        Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0),
+        Column("Succeeded", highest(f"{SAYS}success_ratio", "bot, document"), RATIO, 0),
+        Column("Net profit", total(f"{SAYS}net_profit_ether", "bot, document"), ETH, 5),
+        Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),
+        Column("Gas", f"1e9 * {total(f'{SAYS}gas_cost_ether', 'bot, document')}", GWEI, 0),
+        Column("Balance", highest(f"{SAYS}balance_ether", "bot, document"), ETH, 4),
+        Column("Last written", age("arb_bot_state_last_write_timestamp_seconds", "bot, document"), AGE),
+        sort="Document", order="up",
+    ),
+]  # fmt: skip
+
+COMPARED = [
+    lines(
+        "Net profit by the bot's own totals, and by the chain",
+        "The bot's documents against what its transactions brought on the chain, after every fee: lines that part are a claim "
+        "that is not true, or a total that began at another time.",
+        ETH,
+        Query(total(f"{SAYS}net_profit_ether", "document"), "{{document}}"),
+        Query(total(NET, "source", source="chain"), "{{source}}"), colors={"chain": BLUE},
+    ),
+    table(
+        "Venues, as the bot says",
+        "Trades and success by venue, from dex_performance.json.",
+        "bot, dex",
+        Column("Trades", total(f"{SAYS}dex_trades", "bot, dex"), NUMBER, 0),
+        Column("Succeeded", highest(f"{SAYS}dex_success_ratio", "bot, dex"), RATIO, 0),
+        sort="Trades", width=8,
+    ),
+]  # fmt: skip
+
 PAGE = Page(
     "memory-bank",
     "memory bank",
@@ -99,6 +153,7 @@ PAGE = Page(
         row("Is it there, fresh and whole?", SOUND),
         row("Directories", SIZE),
         row("Documents", DOCUMENTS),
+        row("What the bot says of itself", CLAIMS, COMPARED),
         row("What could not be used", FAULTS),
     ),
 )

@@ -1,6 +1,6 @@
 """Opportunities: what is there to earn, and what becomes of it?"""
 
-from tools.grafana.looks import AGE, AMBER, ETH, ETH_HOUR, GREEN, MINUTE, NUMBER, PAYS, RATIO, RED
+from tools.grafana.looks import AGE, AMBER, BLUE, ETH, ETH_HOUR, GREEN, MINUTE, NUMBER, PAYS, RATIO, RED
 from tools.grafana.page import Page, choice, row
 from tools.grafana.panels import Column, bars, lines, stat, table, timeline
 from tools.grafana.queries import Query, age, highest, increase, per_hour, per_minute, series, share, total
@@ -58,19 +58,19 @@ FUNNEL = [
         "How many were detected, executed, rejected and missed within the shown time. Stages are counted as they are reported: "
         "a source that only lists what it sees knows the first.",
         NUMBER, step("detected"), step("executed"), step("rejected"), step("missed"),
-        decimals=0, no_value="nobody tells", colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, width=6,
+        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=6,
     ),
     lines(
         "Opportunities by stage",
         "Per minute, by the chosen source.",
         MINUTE, Query(per_minute(STAGES, "stage", source=CHOSEN), "{{stage}}"),
-        low=0, colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
+        low=0, colors={"detected": BLUE, "executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
     ),
     lines(
         "Expected profit by stage",
         "Per hour: what was expected of what was executed, and of what was rejected or missed.",
         ETH_HOUR, Query(per_hour(EXPECTED, "stage", source=CHOSEN), "{{stage}}"),
-        low=0, colors={"executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
+        low=0, colors={"detected": BLUE, "executed": GREEN, "rejected": AMBER, "missed": RED}, no_value="nobody tells",
     ),
 ]  # fmt: skip
 
@@ -106,7 +106,7 @@ PAIRS = [
         Column("Executed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="executed"), NUMBER, 0),
         Column("Rejected", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="rejected"), NUMBER, 0),
         Column("Missed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="missed"), NUMBER, 0),
-        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14, no_value="nobody tells",
+        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14,
     ),
     lines(
         "Detected by pair",

@@ -44,43 +44,43 @@ HEALTHY = [
         "Exporters down",
         "Exporters that Prometheus cannot reach. Of what they watch nothing is known meanwhile.",
         "suffix: down", f"count({SCRAPED}) - sum({SCRAPED})",
-        texts=NONE_DOWN, steps=NONE_IS_FINE, link="exporter", width=3,
+        texts=NONE_DOWN, steps=NONE_IS_FINE, link="exporter",
     ),
     stat(
         "Collectors failing",
         "Parts of the exporters that cannot read their source now.",
         NUMBER, down("arb_scrape_collector_success"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, link="exporter", width=3,
+        texts=NONE_FAILS, steps=NONE_IS_FINE, link="exporter",
     ),
     stat(
         "Bots down",
         "Bots whose process does not run.",
         "suffix: down", down("arb_bot_process_up"),
-        texts=NONE_DOWN, steps=NONE_IS_FINE, link="system", width=3,
+        texts=NONE_DOWN, steps=NONE_IS_FINE, link="system",
     ),
     stat(
         "Alerts",
         "Alerts that fire now, by Prometheus' own account.",
         "suffix: firing", f"count({FIRING}) or 0 * min({SCRAPED})",
-        texts=NONE_FAILS, steps=NONE_IS_FINE, width=3,
+        texts=NONE_FAILS, steps=NONE_IS_FINE,
     ),
 ]  # fmt: skip
 
 BOTS = table(
-    "Bots, by each source's word",
+    "Bots, by each source's word, all time",
     "A line for each source of each bot; all time is since the source's first trade, read from totals that the exporter "
     "keeps, so it holds what happened before Prometheus looked. A click opens the bot's trading.",
     "bot, source",
     Column("Is it true?", TRUTH, texts=PROVENANCE),
-    Column("Net profit, shown time", earned(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Net profit, all time", total(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Trades, all time", total(BY_OUTCOME, "bot, source"), NUMBER, 0),
+    Column("Net, shown", earned(NET, "bot, source"), ETH, 5, SIGNED),
+    Column("Net, all", total(NET, "bot, source"), ETH, 5, SIGNED),
+    Column("Trades", total(BY_OUTCOME, "bot, source"), NUMBER, 0),
     Column(
-        "Succeeded, all time",
+        "Succeeded",
         succeeded_ever(BY_OUTCOME, "bot, source"),
         RATIO, 0, SHARE,
     ),
-    Column("Newest trade", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
+    Column("Newest", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
     names={"source": "Whose word"}, links="trading", sort="Bot", order="up", height=7,
 )  # fmt: skip
 
@@ -110,34 +110,34 @@ TRUE = [
         "Trades that the bot claims with a transaction hash, and that final blocks do not have, have reverted, or have "
         "with other figures.",
         NUMBER, total("arb_reconcile_trades", status="~missing|reverted|mismatch"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, link="trading", width=4,
+        texts=NONE_FAILS, steps=NONE_IS_FINE, link="trading",
     ),
     stat(
         "Claimed above realised",
         "Net profit that the bot claims for its confirmed trades, less what they realised on the chain after every fee.",
         ETH, f"{total('arb_reconcile_claimed_profit_ether')} - {total('arb_reconcile_realised_profit_ether')}",
-        decimals=6, link="trading", width=4,
+        decimals=6, link="trading",
     ),
     stat(
         "Ether in the poorest wallet",
         "A wallet without ether cannot pay gas.",
-        ETH, lowest("arb_wallet_balance_ether"), decimals=4, steps=falling(0.05, 0.15), link="execution", width=4,
+        ETH, lowest("arb_wallet_balance_ether"), decimals=4, steps=falling(0.05, 0.15), link="execution",
     ),
     stat(
         "Shortest runway",
         "How long the ether of a wallet pays fees at the pace of up to the last day.",
         AGE, lowest("arb_wallet_runway_seconds"),
-        steps=falling(86_400, 259_200), no_value="nothing spent", link="execution", width=4,
+        steps=falling(86_400, 259_200), no_value="nothing spent", link="execution",
     ),
     stat(
         "Base fee",
         "Base fee of the newest block.",
-        GWEI, f"{highest('arb_gas_base_fee_wei')} / 1e9", decimals=6, steps=PLAIN, link="gas-network", width=4,
+        GWEI, f"{highest('arb_gas_base_fee_wei')} / 1e9", decimals=6, steps=PLAIN, link="gas-network",
     ),
     stat(
         "Pairs that pay now",
         "Pairs whose best trade through two pools leaves more than its gas costs.",
-        NUMBER, f"sum({series('arb_price_spread_profitable')})", link="opportunities", width=4,
+        NUMBER, f"sum({series('arb_price_spread_profitable')})", link="opportunities",
     ),
 ]  # fmt: skip
 
@@ -145,35 +145,35 @@ BEHIND = [
     stat(
         "Memory banks",
         "Whether each memory bank is there and can be read.",
-        NUMBER, Query(lowest("arb_memory_bank_up", "bot"), "{{bot}}"), texts=UP, link="memory-bank", width=4,
+        NUMBER, Query(lowest("arb_memory_bank_up", "bot"), "{{bot}}"), texts=UP, link="memory-bank",
     ),
     stat(
         "State last written",
         "Time since anything in state/ was written; the supported bot writes every 10 s.",
         AGE, age("arb_memory_bank_last_write_timestamp_seconds", directory="state"),
-        steps=rising(120, 600), link="memory-bank", width=4,
+        steps=rising(120, 600), link="memory-bank",
     ),
     stat(
         "Errors in logs, last hour",
         "Records of level error or critical.",
         NUMBER, increase("arb_bot_log_messages_total", window="1h", level="~error|critical"),
-        decimals=0, steps=NONE_IS_BETTER, link="system", width=4,
+        decimals=0, steps=NONE_IS_BETTER, link="system",
     ),
     stat(
         "Oldest newest backup",
         "Time since the newest backup, of the store where it is oldest.",
         AGE, f"time() - {lowest('arb_storage_backup_last_timestamp_seconds')}",
-        steps=rising(86_400, 172_800), no_value="no backup", link="storage", width=4,
+        steps=rising(86_400, 172_800), no_value="no backup", link="storage",
     ),
     stat(
         "Endpoints",
         "Whether each node answers and serves the right chain.",
-        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP, link="gas-network", width=4,
+        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP, link="gas-network",
     ),
     stat(
         "Head's age",
         "Time since the newest block was made.",
-        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60), link="gas-network", width=4,
+        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60), link="gas-network",
     ),
 ]  # fmt: skip
 
@@ -193,7 +193,7 @@ PAGE = Page(
     rows=(
         row(
             "Is it healthy, is it earning, is it true?",
-            [*HEALTHY, net_profit(4, "trading"), success(4, "trading"), truth(4, "trading")],
+            [*HEALTHY, net_profit("trading"), success("trading"), truth("trading")],
             [BOTS],
         ),
         row("What it earns", EARNING, TRUE),

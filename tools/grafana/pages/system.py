@@ -1,9 +1,38 @@
 """System: does the bot run, and has it what it needs?"""
 
-from tools.grafana.looks import AGE, BYTES, LEVELS, MINUTE, NONE_IS_BETTER, NUMBER, RATIO, STATUS, UP, rising
+from tools.grafana.looks import (
+    AGE,
+    BYTES,
+    LEVELS,
+    MINUTE,
+    NONE_DOWN,
+    NONE_IS_BETTER,
+    NONE_IS_FINE,
+    NUMBER,
+    RATIO,
+    REACHES,
+    SECONDS,
+    SELF,
+    STATUS,
+    UP,
+    rising,
+)
 from tools.grafana.page import Page, row
 from tools.grafana.panels import Column, lines, stat, table, timeline
-from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, rate, series, share, state, total
+from tools.grafana.queries import (
+    Query,
+    age,
+    down,
+    highest,
+    increase,
+    lowest,
+    per_minute,
+    rate,
+    series,
+    share,
+    state,
+    total,
+)
 
 LOG = "arb_bot_log_messages_total"
 MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"
@@ -41,6 +70,40 @@ RUNS = [
     ),
 ]  # fmt: skip
 
+OWN_WORD = [
+    stat(
+        "Status, by its own word",
+        "What the bot's state.json says it is doing.",
+        NUMBER, Query(state("arb_bot_status", "status", SELF, "bot"), "{{bot}}"), texts=SELF, no_value="not said",
+    ),
+    stat(
+        "Reaches its node",
+        "Whether the bot says that it reaches its node.",
+        NUMBER, Query(lowest("arb_bot_web3_connected", "bot"), "{{bot}}"), texts=REACHES, no_value="not said",
+    ),
+    stat(
+        "Blocks behind",
+        "How far the newest block that the bot knows of is behind the chain's.",
+        NUMBER, Query(f"min by (bot) ({series('arb_chain_head_block')} - on (job, instance) group_right () {series('arb_bot_reported_block')})", "{{bot}}"),
+        decimals=0, steps=rising(10, 60), no_value="not said",
+    ),
+    stat(
+        "Its API",
+        "Whether the bot's own API answered the last request (bot.api).",
+        NUMBER, Query(lowest("arb_bot_api_up", "bot"), "{{bot}}"), texts=UP, no_value="not configured",
+    ),
+    stat(
+        "Its API takes",
+        "How long the last request to the bot's own API took.",
+        SECONDS, highest("arb_bot_api_request_duration_seconds"), no_value="not configured",
+    ),
+    stat(
+        "Parts down",
+        "Parts of the bot that do not run, by its system_state.json.",
+        NUMBER, down("arb_bot_reported_component_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, no_value="not said",
+    ),
+]  # fmt: skip
+
 PROCESS = [
     lines(
         "Bot's processor time",
@@ -74,11 +137,11 @@ LOGS = [
     ),
     table(
         "Logs",
-        "Each log of each bot.",
+        "Each log of each bot, and how much of it was read within the shown time.",
         "bot, log",
         Column("Up", lowest("arb_bot_log_up", "bot, log"), texts=UP),
         Column("Last written", age("arb_bot_log_last_write_timestamp_seconds", "bot, log"), AGE, None, rising(300, 1800)),
-        Column("Read, shown time", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
+        Column("Read", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
         sort="Bot", order="up",
     ),
 ]  # fmt: skip
@@ -90,7 +153,7 @@ COMPONENTS = [
         "bot, component",
         Column("Status", state("arb_bot_component_status", "status", STATUS, "bot, component"), texts=STATUS),
         Column("Last word", age("arb_bot_component_last_report_timestamp_seconds", "bot, component"), AGE, None, rising(120, 600)),
-        sort="Component", order="up", no_value="no events", width=9,
+        sort="Component", order="up", width=9,
     ),
     timeline(
         "Components over time",
@@ -150,7 +213,7 @@ PAGE = Page(
     "system",
     "Does the bot run, and has it what it needs?",
     rows=(
-        row("Does it run, and has it what it needs?", RUNS),
+        row("Does it run, and has it what it needs?", RUNS, OWN_WORD),
         row("The bot's process", PROCESS),
         row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
         row("Logs", LOGS),

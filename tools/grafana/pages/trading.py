@@ -48,15 +48,15 @@ EARNING = [
         ETH, Query(total(NET, "source"), "{{source}}"),
         decimals=5, steps=SIGNED, no_value="no trade", listed=True,
     ),
-    net_profit(5),
+    net_profit(),
     stat(
         "Trades, shown time",
         "Trades within the shown time, by source.",
-        NUMBER, Query(increase(BY_OUTCOME, "source"), "{{source}}"), decimals=0, listed=True, width=4,
+        NUMBER, Query(increase(BY_OUTCOME, "source"), "{{source}}"), decimals=0, listed=True,
     ),
-    success(4),
-    freshness(4),
-    truth(3),
+    success(),
+    freshness(),
+    truth(),
 ]  # fmt: skip
 
 PERFORMANCE = [
@@ -97,7 +97,7 @@ FALLEN = [
         "How far net profit is below its peak, as a part of the peak, by source; 10 % is worth a look, 20 % is an alarm.",
         RATIO,
         Query(share(highest("arb_bot_drawdown_ether", "source"), highest("arb_bot_peak_net_profit_ether", "source")), "{{source}}"),
-        decimals=1, steps=rising(0.1, 0.2), no_value="no profit yet", listed=True, width=5,
+        decimals=1, steps=rising(0.1, 0.2), no_value="no profit yet", listed=True,
     ),
     lines(
         "Share of expected profit that came true",
@@ -168,27 +168,30 @@ TRUE = [
         NUMBER,
         Query(total("arb_reconcile_trades", "status"), "{{status}}"),
         Query(total("arb_reconcile_pending_trades"), "not final yet"),
-        decimals=0, steps=NONE_IS_FINE, colors={"confirmed": GREEN, "not final yet": BLUE}, width=6,
+        decimals=0, steps=NONE_IS_FINE, colors={"confirmed": GREEN, "not final yet": BLUE},
     ),
     stat(
         "What is wrong with claims, all time",
         "Claims that the chain belies, by how: it was somebody else's transaction, its outcome, its gas or its profit "
         "were others.",
         NUMBER, Query(total("arb_reconcile_mismatches", "reason"), "{{reason}}"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, listed=True, width=5,
+        texts=NONE_FAILS, steps=NONE_IS_FINE, listed=True,
     ),
+    stat(
+        "Last claim checked",
+        "Time since a claim was last looked up on the chain.",
+        AGE, age("arb_reconcile_last_check_timestamp_seconds"), no_value="none yet",
+    ),
+]  # fmt: skip
+
+REALITY = [
     lines(
         "Claimed and realised, all time",
         "Net profit of the same trades: as the bot claims it, and as it came out on the chain after every fee.",
         ETH,
         Query(total(CLAIMED, "bot, source"), "claimed · {{bot}} · {{source}}"),
         Query(total(REALISED, "bot, source"), "realised · {{bot}} · {{source}}"),
-        colors={"claimed": BLUE, "realised": GREEN}, dashed="claimed", width=8,
-    ),
-    stat(
-        "Last claim checked",
-        "Time since a claim was last looked up on the chain.",
-        AGE, age("arb_reconcile_last_check_timestamp_seconds"), no_value="none yet", width=5,
+        colors={"claimed": BLUE, "realised": GREEN}, dashed="claimed",
     ),
 ]  # fmt: skip
 
@@ -204,7 +207,7 @@ ROUTES = table(
         RATIO, 0, SHARE,
     ),
     Column("Net profit", total(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
-    Column("Net profit, shown time", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
+    Column("Shown time", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
     Column("Gas", f"1e9 * {total('arb_bot_gas_cost_ether_total', 'pair, dex_buy, dex_sell', source=CHOSEN)}", GWEI, 0),
     names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
 )  # fmt: skip
@@ -262,7 +265,7 @@ PAGE = Page(
     rows=(
         row("Is it earning?", EARNING),
         row("Performance", PERFORMANCE, FALLEN, TRADES, ESTIMATES),
-        row("Does the chain agree?", TRUE),
+        row("Does the chain agree?", TRUE, REALITY),
         row("Analytics", [ROUTES], STRATEGIES),
         row("History, trade by trade (needs the Infinity data source)", [HISTORY], folded=True),
     ),
