@@ -106,7 +106,7 @@ def commands(text: str) -> list[str]:
 
 
 def flags_exist(words: list[str]) -> None:
-    known = helped(words[:1] if words[:1] in (["discover"], ["gateway"]) else [])
+    known = helped(words[:1] if not words[0].startswith("-") else [])
     for word in words:
         if word.startswith("--"):
             assert word.partition("=")[0] in known, word

@@ -260,6 +260,13 @@ make_alertmanager() {
     fail "alertmanager and amtool are missing: install them (Debian, Ubuntu: apt-get install prometheus-alertmanager)"
 }
 
+make_victoria_metrics() {
+    has victoria-metrics && return 0
+    install_stopped victoria-metrics && has victoria-metrics && return 0
+    [ -z "${CI:-}" ] || fail "victoria-metrics is missing: install it (Debian: apt-get install victoria-metrics)"
+    say "victoria-metrics is not installed (Debian: apt-get install victoria-metrics): the test of remote_write is skipped"
+}
+
 # -----------------------------------------------------------------------------------------------------------------
 
 clean_up() {
@@ -291,6 +298,7 @@ demo | test)
     fi
     make_prometheus "$1"
     [ "$1" = demo ] || make_alertmanager
+    [ "$1" = demo ] || make_victoria_metrics
     [ "$1" = demo ] || make_chromium
     ;;
 assets)

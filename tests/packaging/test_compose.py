@@ -170,6 +170,13 @@ def test_ports_are_those_of_the_programs() -> None:
     assert receiver["webhook_configs"][0]["url"] == "http://exporter:10453/api/v1/alerts"
 
 
+def test_alerts_that_only_follow_are_silent_here_too() -> None:
+    ours, full = (
+        yaml.safe_load(f.read_text()) for f in (FOLDER / "alertmanager.yml", ROOT / "alerting/alertmanager.yml")
+    )
+    assert ours["inhibit_rules"] == full["inhibit_rules"]
+
+
 def test_grafana_finds_prometheus_and_its_dashboards() -> None:
     source = yaml.safe_load((ROOT / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
     assert source["url"] == "${PROMETHEUS_URL}"
