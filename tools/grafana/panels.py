@@ -37,8 +37,7 @@ class Look:
         found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
         found |= {name: value for name, value in limits.items() if value is not None}
         words = [mapping(self.texts)] if self.texts else []
-        neutral = [nothing(self.no_value)] if self.steps != PLAIN or words else []
-        return found | ({"mappings": words + neutral} if neutral else {})
+        return found | {"mappings": [*words, nothing(self.no_value)]}
 
     def overrides(self) -> Iterator[Json]:
         """Colours and dashes of single lines."""

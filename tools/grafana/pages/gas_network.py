@@ -49,7 +49,7 @@ COST = [
     stat(
         "A trade costs",
         "All that one arbitrage costs in the next block: the bot's usual gas, the L1 data fee and the operator fee.",
-        GWEI, f"1e9 * {highest('arb_gas_trade_cost_ether')}", decimals=0, steps=PLAIN, no_value="not known yet",
+        GWEI, f"1e9 * {highest('arb_gas_trade_cost_ether')}", decimals=0, steps=PLAIN, no_value="not known",
     ),
     stat(
         "Head's age",
@@ -123,7 +123,7 @@ CHAIN = [
         "Not final yet",
         "Blocks above the newest one that counts as final, by the configured finality.",
         NUMBER, f"{highest('arb_chain_head_block')} - {highest('arb_chain_finalized_block')}", decimals=0,
-        no_value="nothing final",
+        no_value="not known",
     ),
     stat(
         "Reorgs",

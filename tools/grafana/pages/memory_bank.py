@@ -38,7 +38,7 @@ SOUND = [
     stat(
         "Trades last written",
         "Time since anything in trades/ was written; that a bot without a chance writes nothing is no fault.",
-        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="trades"), "{{bot}}"), no_value="none yet",
+        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="trades"), "{{bot}}"), no_value="not known",
     ),
     stat(
         "Broken documents",

@@ -127,7 +127,7 @@ TRUE = [
         "Shortest runway",
         "How long the ether of a wallet pays fees at the pace of up to the last day.",
         AGE, lowest("arb_wallet_runway_seconds"),
-        steps=falling(86_400, 259_200), no_value="nothing spent", link="execution",
+        steps=falling(86_400, 259_200), no_value="not known", link="execution",
     ),
     stat(
         "Base fee",
