@@ -37,7 +37,7 @@ from exporter.yaml12 import Problem
 PROGRESS_EVERY: Final = 2.0
 RELOAD_TIMEOUT: Final = 2.0
 SWITCH: Final = 0.0005
-"""Seconds for which a thread that parses or writes may keep the interpreter when the loop wants it; 0.005 by default."""
+"""Seconds for which a thread may keep the interpreter when the loop wants it; 0.005 by default."""
 FIXED: Final = ("state", "log")
 """Sections that a reload does not change; so do the listen address and the chain id."""
 
