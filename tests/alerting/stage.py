@@ -163,8 +163,10 @@ async def _listening() -> AsyncIterator[Receivers]:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", receivers.port).start()
-    yield receivers
-    await runner.cleanup()
+    try:
+        yield receivers
+    finally:
+        await runner.cleanup()
 
 
 async def _start_exporter(world: World, port: int, disk: Path | None) -> str:
