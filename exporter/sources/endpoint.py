@@ -23,6 +23,9 @@ LARGEST: Final = 8 << 20
 """Bytes of an answer to several calls: parsed it takes three times as much memory; smaller batches help."""
 LARGEST_BLOCK: Final = 32 << 20
 """Bytes of an answer about one full block, its receipts, or very many logs."""
+ALWAYS: Final = 1 << 20
+DENSEST: Final = 100
+"""What is packed so many times smaller than it is, beyond the first `ALWAYS` bytes, is a bomb: JSON never is."""
 RETRY_AFTER_LAST: Final = 60.0
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
@@ -139,6 +142,7 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     found = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         found += chunk
-        if len(found) > most:
+        packed = response.content.total_compressed_bytes or len(found)
+        if len(found) > min(most, ALWAYS + DENSEST * packed):
             raise Failed("too_large", "answers with too much")
     return bytes(found)

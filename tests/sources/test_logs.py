@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from exporter.sources import log_files, log_tracks, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
 from exporter.sources.logs import Tail
+from tests.tiers import lives
 
 
 class Reader:
@@ -195,7 +196,7 @@ class GlobbedRotations(Rotations):
 
 
 for machine in (Rotations, GlobbedRotations):
-    machine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)
+    machine.TestCase.settings = hypothesis_settings(max_examples=lives(60), stateful_step_count=25, deadline=None)
 TestRotations = Rotations.TestCase
 TestGlobbedRotations = GlobbedRotations.TestCase
 
