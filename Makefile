@@ -4,12 +4,12 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards alerts assets bench secrets configuration kubernetes \
-	install clean
+.PHONY: help demo test test-long proofs machines fuzz floors soak lock sbom ready lint types unit golden dashboards alerts \
+	assets bench secrets configuration kubernetes install clean
 .NOTPARALLEL:
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo:  ## a real chain, exchanges, traders and a bot, with the exporter over them; until Ctrl-C
 	@tools/setup.sh demo
@@ -20,11 +20,32 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-proofs: ready  ## reorgs, lies, kills, recovery and incidents in full size: 300 sequences, 30 on a real node; an hour
+proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full size: 300 sequences, 200 kills; an hour
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
 		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py \
 		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
 		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
+
+test-long: proofs machines fuzz floors soak  ## what takes hours: proofs, 5,000 lives of each machine, fuzzing, floors, a soak of an hour
+
+machines: ready  ## 5,000 lives of each state machine
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py
+
+fuzz: ready  ## every parser under atheris, where it can be had
+	-@$(PY) -m pip install -q --disable-pip-version-check atheris
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/fuzz
+
+floors: ready  ## the tests of the core with the oldest versions that pyproject.toml allows
+	@sh tools/floors.sh
+
+soak: ready  ## an hour with a fault every 30 seconds: SOAK_MINUTES=60
+	$(RUN) $(PY) -m tests.long.soak --minutes $${SOAK_MINUTES:-60}
+
+lock: ready  ## write requirements.lock anew
+	@sh tools/lock.sh lock
+
+sbom: ready  ## what the image consists of, as CycloneDX: dist/arb-exporter.cdx.json
+	@sh tools/lock.sh sbom
 
 lint: ready  ## ruff: rules and format
 	$(PY) -m ruff check .

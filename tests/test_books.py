@@ -16,6 +16,7 @@ from exporter.sources.files import document
 from exporter.sources.memory_bank import Batch, Fault, numbered
 from exporter.sources.records import Execution, Opportunity, Trade
 from tests import bank
+from tests.tiers import lives
 
 UTC = ZoneInfo("UTC")
 
@@ -184,4 +185,4 @@ class Ledgered(RuleBasedStateMachine):
 
 
 TestLedgered = Ledgered.TestCase
-TestLedgered.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLedgered.settings = settings(max_examples=lives(60), stateful_step_count=25, deadline=None)

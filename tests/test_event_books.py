@@ -23,6 +23,7 @@ from exporter.sources.event_records import Event
 from exporter.sources.reasons import REJECTIONS
 from tests.bot_events import NOW, document, event
 from tests.event_model import WEI, Model
+from tests.tiers import lives
 
 PLAIN = Settings(state=Path("unused"), bot=Bot(name="b"), limits=Limits(series=10_000))
 
@@ -310,4 +311,4 @@ class Counted(RuleBasedStateMachine):
 
 
 TestCounted = Counted.TestCase
-TestCounted.settings = settings(max_examples=40, stateful_step_count=8, deadline=None)
+TestCounted.settings = settings(max_examples=lives(40), stateful_step_count=8, deadline=None)

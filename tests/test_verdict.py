@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from exporter import verdict
 from exporter.sources.claims import Mined, Seen, Unsettled, View
 from exporter.verdict import AGAIN, DAY, Claim, Verdict, agree, judge
+from tests.tiers import lives
 
 OURS, THEIRS = "0x" + "aa" * 20, "0x" + "bb" * 20
 ETHER = 10**18
@@ -239,7 +240,7 @@ class Reconciling(RuleBasedStateMachine):
         assert self.made.status == (self.truth if self.at is not None else "missing")
 
 
-Reconciling.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+Reconciling.TestCase.settings = settings(max_examples=lives(150), stateful_step_count=20, deadline=None)
 TestReconciling = Reconciling.TestCase
 
 

@@ -23,6 +23,9 @@ LARGEST: Final = 8 << 20
 """Bytes of an answer to several calls: parsed it takes three times as much memory; smaller batches help."""
 LARGEST_BLOCK: Final = 32 << 20
 """Bytes of an answer about one full block, its receipts, or very many logs."""
+ALWAYS: Final = 1 << 20
+DENSEST: Final = 50
+"""What is packed so many times smaller than it is, beyond the first `ALWAYS` bytes, is a bomb: JSON never is."""
 RETRY_AFTER_LAST: Final = 60.0
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
@@ -137,8 +140,12 @@ def retry_after(text: str) -> float:
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, as long as it is no bomb; in one piece, for thousands of small ones would leave the heap in shreds."""
     found = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        found += chunk
-        if len(found) > most:
-            raise Failed("too_large", "answers with too much")
-    return bytes(found)
+    try:
+        async for chunk in response.content.iter_chunked(1 << 16):
+            found += chunk
+            packed = response.content.total_compressed_bytes or len(found)
+            if len(found) > min(most, ALWAYS + DENSEST * packed):
+                raise Failed("too_large", "answers with too much")
+        return bytes(found)
+    finally:
+        found.clear()  # an error that somebody keeps would keep this frame, and megabytes with it

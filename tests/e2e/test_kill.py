@@ -12,7 +12,7 @@ from pathlib import Path
 from tests import bank
 from tests.running import Running, Samples, until
 
-KILLS = 40 if os.environ.get("ARB_PROOFS") == "full" else 12
+KILLS = 200 if os.environ.get("ARB_PROOFS") == "full" else 12
 
 
 class Bot:

@@ -137,3 +137,18 @@ async def test_an_answer_is_as_large_as_the_caller_allows(own: Node, connections
     with pytest.raises(Failed) as caught:
         await endpoint.post(connections, own.url, BODY, 99_999)
     assert caught.value.outcome == "too_large"
+
+
+@pytest.mark.parametrize("fault", [fake_rpc.bomb, fake_rpc.flood], ids=["bomb", "flood"])
+async def test_an_error_that_somebody_keeps_keeps_no_megabytes(
+    fault: object, own: Node, connections: aiohttp.ClientSession
+) -> None:
+    own.fault = fault  # type: ignore[assignment]
+    with pytest.raises(Failed) as caught:
+        await endpoint.post(connections, own.url, b"{}")
+    place = caught.value.__traceback__
+    kept = []
+    while place is not None:
+        kept += [value for value in place.tb_frame.f_locals.values() if isinstance(value, bytes | bytearray)]
+        place = place.tb_next
+    assert sum(map(len, kept)) < 1 << 17, "one piece at most"

@@ -20,6 +20,7 @@ from exporter.sources import log_files, log_lines, log_tracks, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
 from exporter.sources.log_lines import Counts
 from exporter.sources.logs import Tail
+from tests.tiers import lives
 
 
 class Reader:
@@ -196,7 +197,7 @@ class GlobbedRotations(Rotations):
 
 
 for machine in (Rotations, GlobbedRotations):
-    machine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)
+    machine.TestCase.settings = hypothesis_settings(max_examples=lives(60), stateful_step_count=25, deadline=None)
 TestRotations = Rotations.TestCase
 TestGlobbedRotations = GlobbedRotations.TestCase
 

@@ -17,6 +17,7 @@ from exporter.sources.market import Market, PoolState
 from exporter.sources.pools import Reading, Seen, Venue
 from exporter.sources.shapes import State
 from tests.fake_rpc import word
+from tests.tiers import lives
 
 WETH, USDC = Token("0x" + "11" * 20, "WETH", 18), Token("0x" + "22" * 20, "USDC", 6)
 Q96 = 2**96
@@ -228,4 +229,4 @@ class Story(RuleBasedStateMachine):
 
 
 TestStory = Story.TestCase
-TestStory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestStory.settings = settings(max_examples=lives(60), stateful_step_count=30, deadline=None)
