@@ -4,7 +4,8 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test proofs ready lint types unit golden dashboards assets bench secrets configuration kubernetes install clean
+.PHONY: help demo test proofs ready lint types unit golden dashboards alerts assets bench secrets configuration kubernetes \
+	install clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -19,9 +20,10 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-proofs: ready  ## reorgs, lies, kills and recovery in full size: 300 sequences, 30 on a real node; half an hour
+proofs: ready  ## reorgs, lies, kills, recovery and incidents in full size: 300 sequences, 30 on a real node; an hour
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
 		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py \
+		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
 		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
 
 lint: ready  ## ruff: rules and format
@@ -54,6 +56,9 @@ kubernetes: ready  ## write packaging/kubernetes/rules.yml and the dashboards in
 install:  ## for systemd: into /opt/arb-exporter, /etc/arb-exporter and /etc/systemd/system (PREFIX, DESTDIR: see tools/install.sh)
 	@tools/setup.sh assets || true
 	@tools/install.sh
+
+alerts: ready  ## write the tables of docs/alerts.md anew
+	@$(PY) -m tools.alerts
 
 assets:  ## fetch the live page's chart library (part of demo and test)
 	@tools/setup.sh assets

@@ -32,7 +32,7 @@ from exporter.worker import Workers
 
 PROGRESS_EVERY: Final = 2.0
 SWITCH: Final = 0.0005
-"""Seconds for which a thread that parses or writes may keep the interpreter when the loop wants it; 0.005 by default."""
+"""Seconds for which a thread may keep the interpreter when the loop wants it; Python's own is 0.005."""
 FIXED: Final = ("state", "log")
 """Sections that a reload does not change; so do the listen address and the chain id."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -37,8 +38,41 @@ def import_aiohttp() -> None:
     with (
         _environment(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull, FROZENLIST_NO_EXTENSIONS="1"),
         _no_kinds_of_files(),
+        _absent("bz2", "lzma"),  # of archives, which nobody here makes
     ):
         import aiohttp.web  # noqa: F401
+
+
+@contextmanager
+def parts(package: str) -> Iterator[None]:
+    """Import modules of a package inside of this without its own start, which would load them all.
+
+    They are forgotten afterwards, so that whoever imports the package gets it whole.
+
+    """
+    found = find_spec(package) if package not in sys.modules else None
+    if found is None or found.submodule_search_locations is None:
+        yield
+        return
+    bare = sys.modules[package] = ModuleType(package)
+    bare.__path__ = list(found.submodule_search_locations)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
+@contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Let modules that are only tried for be absent for a while."""
+    missing = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type]  # None is how Python says: not to be had
+    try:
+        yield
+    finally:
+        for name in missing:
+            sys.modules.pop(name, None)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import traceback
 import urllib.parse
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -189,6 +188,8 @@ def configure(level: str, form: str, file: Path | None = None, max_bytes: int = 
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
+        from logging.handlers import RotatingFileHandler  # loads much that stderr does not need
+
         handlers.append(RotatingFileHandler(file, maxBytes=max_bytes, backupCount=backups, encoding="utf-8"))
     root = logging.getLogger()
     for old in root.handlers[:]:

@@ -130,8 +130,8 @@ def stages(source: str) -> int:
 
 
 # Series that are there whatever names the bot thinks of: about so many for each thing that is configured.
-ALWAYS: Final = 560
-BANK: Final = 260
+ALWAYS: Final = 480
+BANK: Final = 220
 PER_LOG: Final = 40
 PER_STORE: Final = 9
 CHAIN: Final = 110

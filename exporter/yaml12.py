@@ -6,8 +6,24 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from exporter import lean
+
+with lean.parts("yaml"):
+    from yaml.composer import Composer
+    from yaml.error import MarkedYAMLError, YAMLError
+    from yaml.events import (
+        CollectionEndEvent,
+        CollectionStartEvent,
+        Event,
+        MappingStartEvent,
+        ScalarEvent,
+        SequenceStartEvent,
+    )
+    from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+    from yaml.parser import Parser
+    from yaml.reader import Reader
+    from yaml.resolver import Resolver
+    from yaml.scanner import Scanner
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -55,12 +71,12 @@ def parse(text: str) -> tuple[Tree | None, list[Problem]]:
     """The tree of one YAML document and every problem with it; the tree is None if it cannot be used at all."""
     try:
         written = _written(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _Loader(text).get_single_node()
     except _TooDeep as error:
         return None, [Problem("", f"is nested too deeply: {_position(error)}")]
-    except yaml.MarkedYAMLError as error:
+    except MarkedYAMLError as error:
         return None, [Problem("", f"not YAML: {_position(error)}")]
-    except (yaml.YAMLError, ValueError, OverflowError):
+    except (YAMLError, ValueError, OverflowError):
         return None, [Problem("", "not YAML: characters that YAML does not allow")]
     if node is None:
         return {}, []
@@ -74,16 +90,27 @@ def shown(key: str) -> str:
     return key if len(key) <= 80 and key.isprintable() else "(unprintable key)"
 
 
-class _TooDeep(yaml.MarkedYAMLError):
+class _Loader(Reader, Scanner, Parser, Composer, Resolver):
+    """Text to events and nodes, in that order of parts; nothing is made of them."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        Resolver.__init__(self)
+
+
+class _TooDeep(MarkedYAMLError):
     """Collections within collections, beyond any need."""
 
 
 type _Place = tuple[int, type[Node]]
 """(index in the text, kind of node): a mapping starts where its first key does."""
-_KINDS: dict[type[yaml.Event], type[Node]] = {
-    yaml.ScalarEvent: ScalarNode,
-    yaml.SequenceStartEvent: SequenceNode,
-    yaml.MappingStartEvent: MappingNode,
+_KINDS: dict[type[Event], type[Node]] = {
+    ScalarEvent: ScalarNode,
+    SequenceStartEvent: SequenceNode,
+    MappingStartEvent: MappingNode,
 }
 
 
@@ -94,8 +121,10 @@ def _written(text: str) -> dict[_Place, list[str]]:
     """
     found: dict[_Place, list[str]] = {}
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+    loader = _Loader(text)
+    while loader.check_event():
+        event: Event = loader.get_event()  # type: ignore[no-untyped-call]  # the stubs leave it out
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise _TooDeep(None, None, None, event.start_mark)  # type: ignore[arg-type]  # the C loader's mark is one
         kind = _KINDS.get(type(event))
@@ -105,12 +134,12 @@ def _written(text: str) -> dict[_Place, list[str]]:
     return found
 
 
-def _position(error: yaml.MarkedYAMLError) -> str:
+def _position(error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unreadable"
 
 
-def _index(thing: yaml.Event | Node) -> int:
+def _index(thing: Event | Node) -> int:
     return thing.start_mark.index if thing.start_mark else -1
 
 

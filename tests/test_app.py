@@ -244,7 +244,7 @@ async def test_headers_of_the_web_configuration_are_served(tmp_path: Path) -> No
 async def test_first_reads_are_told_now_and_then_and_at_their_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "exporter")
     board = Board()
-    crew = Crew(None, board, None, Workers(), None)  # type: ignore[arg-type]
+    crew = Crew(None, board, None, Workers(), None, None)  # type: ignore[arg-type]
     tell: Callable[[int, int], None] = crew._progress("one")
     for done in range(1, 100):
         tell(done, 100)

@@ -1,11 +1,15 @@
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import course, ledger
+from exporter import books, course, ledger
 from exporter.course import Course
+from exporter.ledger import Ledger
+from exporter.sources.memory_bank import Batch
 
 
 def database() -> sqlite3.Connection:
@@ -46,3 +50,20 @@ def test_a_ledger_from_before_is_walked_through_once(nets: list[str | None]) -> 
     again.find()
     assert (again.net_wei, again.peak_wei) == (sums[-1], max(sums))
     db.close()
+
+
+async def test_a_file_of_the_version_before_goes_on_with_its_course(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / ledger.FILE)) as db:
+        db.executescript("".join(ledger.VERSIONS[:3]) + "PRAGMA user_version=3;")
+        db.executemany(
+            "INSERT INTO trade (bot, source, key, digest, pair, dex_buy, dex_sell, outcome, net_wei)"
+            " VALUES ('b', 'recent', ?, x'00', '', '', '', 'success', ?)", [(b"1", "7"), (b"2", "-3")],
+        )  # fmt: skip
+        db.execute("INSERT INTO source VALUES ('b', 'recent', 1, NULL)")
+        db.commit()
+    async with Ledger(tmp_path) as opened:
+        found = (await opened.read(lambda db: books.read(db, "b"))).sources["recent"]
+        assert (found.peak_wei, found.below_wei) == (None, None), "not known before the next trade"
+        await opened.write(lambda db: books.Writer(db, "b", "recent", 9, 2e9).put(Batch("recent"), ()))
+        found = (await opened.read(lambda db: books.read(db, "b"))).sources["recent"]
+    assert (found.peak_wei, found.below_wei) == (7, 3)

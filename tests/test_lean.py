@@ -55,6 +55,27 @@ def test_what_is_not_loaded_and_that_the_environment_is_as_before(pem: Path) -> 
     assert (found["kinds of files"], found["places of those"]) == (None, True)
 
 
+PARTS = """
+import sys
+from exporter import lean, yaml12
+left_out = [name for name in ("yaml", "yaml.emitter", "yaml._yaml", "_yaml") if name in sys.modules]
+import yaml
+print(left_out, yaml12.parse("a: 1")[1], yaml.safe_load(yaml.safe_dump({"a": [1]})))
+lean.import_aiohttp()
+import bz2, lzma, shutil
+print(len(bz2.decompress(bz2.compress(b"abc"))))
+with lean.parts("yaml"):
+    print(sys.modules["yaml"] is yaml)
+with lean.parts("no_such_package"):
+    pass
+"""
+
+
+def test_parts_of_a_package_leave_it_whole_for_others() -> None:
+    ran = subprocess.run([sys.executable, "-c", PARTS], capture_output=True, check=True, text=True)
+    assert ran.stdout.splitlines() == ["[] [] {'a': [1]}", "3", "True"]
+
+
 async def tls_node(pem: Path, made: Node) -> TestServer:
     app = web.Application()
     app.router.add_post("/{path:.*}", made.handle)

@@ -37,7 +37,8 @@ def scaled(duration: str, factor: float) -> str:
 
 def expression(text: str, factor: float) -> str:
     """The query with its windows and offsets divided by the factor."""
-    text = re.sub(rf"\[({DURATION})\]", lambda found: f"[{scaled(found[1], factor)}]", text)
+    text = re.sub(rf"\[({DURATION})(?=[\]:])", lambda found: f"[{scaled(found[1], factor)}", text)
+    text = re.sub(rf"(?<=:)({DURATION})(?=\])", lambda found: scaled(found[1], factor), text)
     return re.sub(rf"\boffset ({DURATION})", lambda found: f"offset {scaled(found[1], factor)}", text)
 
 
@@ -64,6 +65,8 @@ def write(target: Path, factor: float = FACTOR, thresholds: Mapping[str, float] 
         raise KeyError(f"no such threshold: {', '.join(sorted(unknown))}")
     for name, document in documents.items():
         for group in document["groups"]:
+            if "interval" in group:
+                group["interval"] = scaled(group["interval"], factor)
             group["rules"] = [rule(body, factor, wanted) for body in group["rules"]]
         (target / name).write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 

@@ -17,8 +17,8 @@ from exporter.live.shapes import Item, Items
 
 SWEEP: Final = 1.0
 """Seconds between two looks for what has grown too old to be shown."""
-AT_ONCE: Final = 200
-"""Rows of the ledger that are read together."""
+AT_ONCE: Final = 40
+"""Rows of the ledger that are read, and told in one turn of the loop."""
 RETRY: Final = 1.0
 _LOUD: Final = ("error", "critical")
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import bcrypt
-
 from exporter import settings as s
 from exporter import yaml12
 from exporter.log import Plain
@@ -195,7 +193,7 @@ class Access:
             async with self._turns:
                 # An unknown user takes as long as a known one, so that names cannot be found out.
                 expected = hashed or next(iter(self.users.values()))
-                matches = await asyncio.to_thread(bcrypt.checkpw, password[:72], expected.encode())
+                matches = await asyncio.to_thread(_is_password, password, expected)
             self._known[mark] = matches and hashed != ""
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
@@ -205,6 +203,12 @@ class Access:
         """What is remembered of credentials; of another hash nothing is known."""
         known = f"{user}\0{self.users.get(user, '')}\0"
         return hmac.digest(self._salt, known.encode() + password, hashlib.sha256)
+
+
+def _is_password(password: bytes, hashed: str) -> bool:
+    import bcrypt  # only where there are users
+
+    return bcrypt.checkpw(password[:72], hashed.encode())
 
 
 def _credentials(authorization: str | None) -> tuple[str, bytes]:

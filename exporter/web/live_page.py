@@ -6,7 +6,6 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -35,29 +34,29 @@ FOR_EVER: Final = "private, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it is served."""
+    """A file as it is served; it is kept compressed, as nearly everybody takes it."""
 
-    body: bytes
+    packed: bytes
     kind: str
+    tag: str
+
+    @property
+    def body(self) -> bytes:
+        """As it was written."""
+        return gzip.decompress(self.packed)
 
     def answer(self, request: web.Request, caching: str) -> web.Response:
         """The file, compressed for whoever takes that, or 304 to whoever has it."""
-        tag = _digest(self.body)
         headers = {hdrs.CACHE_CONTROL: caching, hdrs.VARY: "Accept-Encoding", "Content-Security-Policy": POLICY}
-        if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        if any(known.value in (self.tag, "*") for known in request.if_none_match or ()):
             response = web.Response(status=304, headers=headers)
         elif "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
             packed = {hdrs.CONTENT_TYPE: self.kind, hdrs.CONTENT_ENCODING: "gzip"}
-            response = web.Response(body=_packed(self.body), headers=headers | packed)
+            response = web.Response(body=self.packed, headers=headers | packed)
         else:
             response = web.Response(body=self.body, headers=headers | {hdrs.CONTENT_TYPE: self.kind})
-        response.etag = ETag(tag, is_weak=True)
+        response.etag = ETag(self.tag, is_weak=True)
         return response
-
-
-@cache
-def _packed(body: bytes) -> bytes:
-    return gzip.compress(body, mtime=0)
 
 
 def _digest(*parts: bytes) -> str:
@@ -71,7 +70,8 @@ def load(folder: Path = FOLDER) -> tuple[str, Mapping[str, File]]:
     version = _digest(*(part for name, body in bodies.items() for part in (name.encode(), body)))
     chart = b"yes" if CHART in bodies else b"no"
     bodies[PAGE] = bodies[PAGE].replace(b"{version}", version.encode()).replace(b"{chart}", chart)
-    return version, {name: File(body, TYPES[Path(name).suffix]) for name, body in bodies.items()}
+    kinds = {name: TYPES[Path(name).suffix] for name in bodies}
+    return version, {n: File(gzip.compress(b, mtime=0), kinds[n], _digest(b)) for n, b in bodies.items()}
 
 
 VERSION, FILES = load()

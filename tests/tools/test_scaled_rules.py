@@ -23,21 +23,21 @@ def test_other_texts_are_no_durations() -> None:
 
 
 def test_windows_and_offsets_are_divided_and_labels_are_not() -> None:
-    text = 'rate(a{b="[5m] offset 1h"}[5m] offset 1h) + rate(c[10m])'
+    text = 'rate(a{b="[5m] offset 1h"}[5m] offset 1h) + max_over_time(c[10m:1m])'
     made = scaled_rules.expression(text.replace('[5m] offset 1h"', '5m"'), 60)
-    assert made == 'rate(a{b="5m"}[5000ms] offset 60000ms) + rate(c[10000ms])'
+    assert made == 'rate(a{b="5m"}[5000ms] offset 60000ms) + max_over_time(c[10000ms:1000ms])'
 
 
 def test_all_rules_are_written_and_valid(tmp_path: Path) -> None:
     scaled_rules.write(tmp_path, 60, {"wallet_balance_ether_critical": 0.5})
-    made = {rule.name: rule for rule in read(tmp_path)}
-    assert list(made) == [rule.name for rule in EVERY]
-    for rule in EVERY:
-        assert made[rule.name].seconds == pytest.approx(rule.seconds / 60)
-        windows = [re.findall(r"\[(\w+)\]", each.expr) for each in (rule, made[rule.name])]
+    made = list(read(tmp_path))
+    assert [rule.name for rule in made] == [rule.name for rule in EVERY]
+    for rule, other in zip(EVERY, made, strict=True):
+        assert other.seconds == pytest.approx(rule.seconds / 60)
+        windows = [re.findall(r"\[(\w+)[\]:]", each.expr) for each in (rule, other)]
         assert len(windows[0]) == len(windows[1])
         assert all(window.endswith("ms") for window in windows[1])
-    assert made["arb:threshold:wallet_balance_ether_critical"].expr == "vector(0.5)"
+    assert {rule.name: rule.expr for rule in made}["arb:threshold:wallet_balance_ether_critical"] == "vector(0.5)"
     promtool = shutil.which("promtool")
     assert promtool
     subprocess.run([promtool, "check", "rules", *tmp_path.glob("*.yml")], check=True, timeout=60, capture_output=True)
@@ -55,3 +55,12 @@ def test_groups_stay_as_they_are(tmp_path: Path) -> None:
             [g["name"] for g in yaml.safe_load(each.read_text())["groups"]] for each in (file, tmp_path / file.name)
         ]
         assert names[0] == names[1]
+
+
+def test_a_groups_own_interval_is_divided_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "one.yml").write_text("groups: [{name: one, interval: 1m, rules: [{record: 'a:b:c', expr: 'vector(1)'}]}]")
+    monkeypatch.setattr(scaled_rules, "RULES", rules)
+    scaled_rules.write(tmp_path / "made")
+    assert yaml.safe_load((tmp_path / "made" / "one.yml").read_text())["groups"][0]["interval"] == "1000ms"

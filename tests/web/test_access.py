@@ -110,7 +110,7 @@ async def test_answers_are_remembered_and_never_the_password(monkeypatch: pytest
         calls.append(password)
         return password == b"right"
 
-    monkeypatch.setattr(access.bcrypt, "checkpw", checkpw)
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
     monkeypatch.setattr(access, "_REMEMBERED", 4)
     who = Access({"ops": HASH}, {})
     for _ in range(3):
