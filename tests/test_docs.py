@@ -25,7 +25,7 @@ ENVIRONMENT = {
     "RPC_HTTP_URL": "https://node.example", "RPC_WS_URL": "wss://node.example", "BUS_PASSWORD": "a-long-password",
 }  # fmt: skip
 ELSEWHERE = {
-    "amtool", "anvil", "apt-get", "cd", "cp", "curl", "docker", "export", "git", "grafana-cli", "kubectl", "make",
+    "alertmanager", "amtool", "anvil", "apt-get", "cd", "cp", "curl", "docker", "export", "git", "kubectl", "make",
     "nats", "nats-server", "npm", "node", "openssl", "pip", "promtool", "prometheus", "python", "python3", "sha256sum",
     "sqlite3", "ss", "sudo", "sudoedit", "systemctl", "tar", "uv", "websocat", "victoria-metrics", "gh", "cosign",
     "chmod", "install", "umask", "mkdir", "cat", "echo", "journalctl", "htpasswd", "jq", "ssh", "tail", "mv", "rm",

@@ -1,4 +1,4 @@
-"""Writes what of the Kubernetes example follows from elsewhere: the PrometheusRule, the dashboards' ConfigMaps.
+"""Writes what of packaging follows from alerting and grafana: a PrometheusRule, ConfigMaps, inhibitions in compose.
 
 python -m tools.kubernetes            # write
 python -m tools.kubernetes --check    # exit 1 if a committed file is not current
@@ -16,6 +16,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "packaging" / "kubernetes" / "rules.yml"
 KUSTOMIZATION = ROOT / "kustomization.yaml"
+COMPOSE = ROOT / "packaging" / "compose" / "alertmanager.yml"
+INHIBIT = "inhibit_rules:\n"
 MARK = (
     "# Dashboards, found by Grafana's sidecar by their label; one ConfigMap each, because of their size. Generated.\n"
 )
@@ -26,7 +28,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    wanted = {RULES: rules(), KUSTOMIZATION: kustomization(KUSTOMIZATION.read_text())}
+    wanted = {
+        RULES: rules(),
+        KUSTOMIZATION: kustomization(KUSTOMIZATION.read_text()),
+        COMPOSE: inhibitions(COMPOSE.read_text(), (ROOT / "alerting" / "alertmanager.yml").read_text()),
+    }
     stale = [file for file, text in wanted.items() if not file.exists() or file.read_text() != text]
     for file in stale:
         print(f"{file.relative_to(ROOT)} is {'not current' if options.check else 'written'}")
@@ -61,6 +67,12 @@ def kustomization(text: str) -> str:
         lines.append('    options: {labels: {grafana_dashboard: "1"}, disableNameSuffixHash: true}')
     begin = text.index(lines[0]) if lines[0] in text else len(text)
     return text[:begin].rstrip("\n") + "\n" + "\n".join(lines) + "\n"
+
+
+def inhibitions(ours: str, full: str) -> str:
+    """Alertmanager's settings in compose with the inhibitions of the full ones."""
+    rules = full[full.index(INHIBIT) :].partition("\nreceivers:")[0].rstrip()
+    return ours[: ours.index(INHIBIT)] + rules + "\n"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter import history
+from exporter import __version__, history
 from exporter.books import Writer
 from exporter.config import Bot, Settings
 from exporter.ledger import Ledger
@@ -76,7 +76,7 @@ async def test_the_status_of_everything(served: Server) -> None:
     found = await get(served, "status")
     collectors = found.pop("collectors")
     assert found == {
-        "version": "0.1.0",
+        "version": __version__,
         "bot": "b",
         "chain_id": 8453,
         "ready": False,
