@@ -22,7 +22,7 @@ from tools.grafana.looks import (
 )
 from tools.grafana.money import BOT_AND_SOURCE, BY_OUTCOME, NET, TRUTH, net_profit, success, truth
 from tools.grafana.page import FIRING, WATCHDOG, Page, row
-from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.panels import lines, stat, timeline
 from tools.grafana.queries import (
     Query,
     age,
@@ -36,6 +36,7 @@ from tools.grafana.queries import (
     succeeded_ever,
     total,
 )
+from tools.grafana.tables import Column, table
 
 SCRAPED = 'up{job=~"$job",instance=~"$instance"}'
 
