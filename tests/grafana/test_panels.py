@@ -1,8 +1,9 @@
 """Panels as Grafana gets them: the unknown is neither good nor bad, lists keep their order, tables their names."""
 
 from tools.grafana.looks import GREEN, NONE_IS_FINE, UP
-from tools.grafana.panels import POINTS, Column, bars, lines, stack, stat, table, timeline
+from tools.grafana.panels import POINTS, bars, lines, stack, stat, timeline
 from tools.grafana.queries import Query
+from tools.grafana.tables import Column, table
 
 ONE = Query("a", "{{bot}}")
 

@@ -229,6 +229,8 @@ FIRING: Final = (
     'job=~"$job|",instance=~"$instance|",bot=~"$bot|"}'
 )
 """What fires, but for the dead man's switch; rules that add up over exporters leave job and instance away."""
+WATCHDOG: Final = 'ALERTS{alertname="ArbWatchdog",job=~"$job|",instance=~"$instance|",bot=~"$bot|"}'
+"""The dead man's switch fires always: a Prometheus without it has no rules."""
 ANNOTATIONS: Final = {
     "trades": _annotation(
         "Trades", "green", f"1000 * {series('arb_bot_last_trade_timestamp_seconds')}",

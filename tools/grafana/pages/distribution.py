@@ -3,8 +3,9 @@
 from tools.grafana.looks import ETH, MINUTE, NUMBER, RATIO, SHARE, SIGNED
 from tools.grafana.money import NET, freshness, net_profit, success, truth
 from tools.grafana.page import WORD, Page, row
-from tools.grafana.panels import Column, bars, lines, table
+from tools.grafana.panels import bars, lines
 from tools.grafana.queries import Query, earned, highest, increase, per_minute, series, succeeded, succeeded_ever, total
+from tools.grafana.tables import Column, table
 
 TRADES, CHOSEN = "arb_bot_trades_total", "$source"
 ROUTE = "pair, dex_buy, dex_sell"

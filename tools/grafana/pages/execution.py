@@ -19,7 +19,7 @@ from tools.grafana.looks import (
     falling,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, bars, lines, stack, stat, table
+from tools.grafana.panels import bars, lines, stack, stat
 from tools.grafana.queries import (
     Query,
     highest,
@@ -34,6 +34,7 @@ from tools.grafana.queries import (
     succeeded_ever,
     total,
 )
+from tools.grafana.tables import Column, table
 
 SENT, FEES = "arb_wallet_transactions_total", "arb_wallet_fees_ether_total"
 REVERTED = "reverted"

@@ -20,8 +20,9 @@ from tools.grafana.looks import (
 )
 from tools.grafana.money import TRUTH, truth
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.panels import lines, stat, timeline
 from tools.grafana.queries import Query, age, down, highest, increase, lowest, per_minute, quantile, rate, series, total
+from tools.grafana.tables import Column, table
 
 SCRAPED = 'up{job=~"$job",instance=~"$instance"}'
 LATENCY = "arb_live_publish_latency_seconds"

@@ -18,8 +18,9 @@ from tools.grafana.looks import (
     rising,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.panels import lines, stat, timeline
 from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, quantile, rate, share, succeeded
+from tools.grafana.tables import Column, table
 
 NOW, NEXT = "arb_gas_base_fee_wei", "arb_gas_next_base_fee_wei"
 SUCCEEDED = succeeded("source", "1h", source="!recent")

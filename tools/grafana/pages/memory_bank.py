@@ -18,8 +18,9 @@ from tools.grafana.looks import (
 )
 from tools.grafana.money import NET
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, bars, lines, stat, table, timeline
+from tools.grafana.panels import bars, lines, stat, timeline
 from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, series, total
+from tools.grafana.tables import Column, table
 
 BANK = "arb_memory_bank_"
 UP_NOW = lowest(f"{BANK}up", "bot")

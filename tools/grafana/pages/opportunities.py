@@ -2,8 +2,9 @@
 
 from tools.grafana.looks import AGE, AMBER, BLUE, ETH, ETH_HOUR, GREEN, MINUTE, NUMBER, PAYS, RATIO, RED
 from tools.grafana.page import Page, choice, row
-from tools.grafana.panels import Column, bars, lines, stat, table, timeline
+from tools.grafana.panels import bars, lines, stat, timeline
 from tools.grafana.queries import Query, age, highest, increase, per_hour, per_minute, series, share, total
+from tools.grafana.tables import Column, table
 
 STAGES, CHOSEN = "arb_bot_opportunities_by_stage_total", "$source"
 EXPECTED = "arb_bot_opportunity_expected_profit_ether_total"

@@ -21,8 +21,8 @@ from tools.grafana.looks import (
     rising,
 )
 from tools.grafana.money import BOT_AND_SOURCE, BY_OUTCOME, NET, TRUTH, net_profit, success, truth
-from tools.grafana.page import FIRING, Page, row
-from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.page import FIRING, WATCHDOG, Page, row
+from tools.grafana.panels import lines, stat, timeline
 from tools.grafana.queries import (
     Query,
     age,
@@ -36,6 +36,7 @@ from tools.grafana.queries import (
     succeeded_ever,
     total,
 )
+from tools.grafana.tables import Column, table
 
 SCRAPED = 'up{job=~"$job",instance=~"$instance"}'
 
@@ -60,9 +61,9 @@ HEALTHY = [
     ),
     stat(
         "Alerts",
-        "Alerts that fire now, by Prometheus' own account.",
-        "suffix: firing", f"count({FIRING}) or 0 * min({SCRAPED})",
-        texts=NONE_FAILS, steps=NONE_IS_FINE,
+        "Alerts that fire now. Without the rules of alerting/rules nothing can, so nothing is said then.",
+        "suffix: firing", f"count({FIRING}) or 0 * count({WATCHDOG})",
+        texts=NONE_FAILS, steps=NONE_IS_FINE, no_value="no rules",
     ),
 ]  # fmt: skip
 

@@ -3,8 +3,9 @@
 from tools.grafana.feeds import Stream
 from tools.grafana.looks import AGE, MINUTE, NUMBER, PAYS, RATIO
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, table
+from tools.grafana.panels import lines
 from tools.grafana.queries import Query, age, highest, increase, per_minute
+from tools.grafana.tables import Column, table
 
 POOL = "${__field.labels.pair} ${__field.labels.pool}"
 PAIR = "${__field.labels.pair}"

@@ -14,8 +14,9 @@ from tools.grafana.looks import (
     rising,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stat, table
+from tools.grafana.panels import lines, stat
 from tools.grafana.queries import Query, age, down, highest, lowest, rate, series, total
+from tools.grafana.tables import Column, table
 
 FREE, SIZE = "arb_host_filesystem_free_bytes", "arb_host_filesystem_size_bytes"
 BACKUP = "arb_storage_backup_last_timestamp_seconds"

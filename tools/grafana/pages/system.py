@@ -18,7 +18,7 @@ from tools.grafana.looks import (
     rising,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import Column, lines, stat, table, timeline
+from tools.grafana.panels import lines, stat, timeline
 from tools.grafana.queries import (
     Query,
     age,
@@ -33,6 +33,7 @@ from tools.grafana.queries import (
     state,
     total,
 )
+from tools.grafana.tables import Column, table
 
 LOG = "arb_bot_log_messages_total"
 MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"

@@ -22,7 +22,7 @@ from tools.grafana.looks import (
 )
 from tools.grafana.money import BOT_AND_SOURCE, BY_OUTCOME, NET, freshness, net_profit, success, truth
 from tools.grafana.page import WORD, Page, row
-from tools.grafana.panels import Column, bars, lines, stack, stat, table
+from tools.grafana.panels import bars, lines, stack, stat
 from tools.grafana.queries import (
     Query,
     age,
@@ -36,6 +36,7 @@ from tools.grafana.queries import (
     succeeded_ever,
     total,
 )
+from tools.grafana.tables import Column, table
 
 CHOSEN = "$source"
 CLAIMED, REALISED = "arb_reconcile_claimed_profit_ether", "arb_reconcile_realised_profit_ether"
