@@ -151,6 +151,20 @@ PUSH = [
           Query(quantile(0.99, "arb_rpc_request_duration_seconds"), "p99"), low=0),
 ]  # fmt: skip
 
+TOLD = [
+    lines("Events taken in", "What the bot reports, per minute by type; each event counts once.", MINUTE,
+          Query(per_minute("arb_events_total", "type"), "{{type}}"), low=0, many=True, no_value="the bot reports nothing"),
+    lines("Events not counted", "Known already, known with other content, said to be simulated, or no events at all; per minute.", MINUTE,
+          Query(per_minute("arb_events_duplicates_total", ""), "known already"),
+          Query(per_minute("arb_events_conflicts_total", ""), "other content"),
+          Query(per_minute("arb_events_simulated_total", ""), "simulated"),
+          Query(per_minute("arb_events_invalid_total", "reason"), "{{reason}}"), low=0, many=True, no_value="the bot reports nothing"),
+    lines("Reports", "Requests that reported events per minute, by how they were answered.", MINUTE,
+          Query(per_minute("arb_events_requests_total", "outcome"), "{{outcome}}"), low=0, no_value="the bot reports nothing"),
+    lines("Age of the newest event", "By type, by the bot's own time.", AGE,
+          Query(age("arb_events_last_timestamp_seconds", "type"), "{{type}}"), low=0, many=True, no_value="the bot reports nothing"),
+]  # fmt: skip
+
 SETTINGS = Answer(
     "Settings",
     "Some of the settings that the exporter runs with, from its API; needs Grafana's Infinity data source. All of them, "
@@ -178,6 +192,7 @@ PAGE = Page(
     rows=(
         row("Can it be relied on?", RELIED),
         row("Sources", SOURCES, CONFIGURED),
+        row("What the bot reports", TOLD),
         row("The exporter itself", ITSELF, LEDGER),
         row("Live clients and nodes", LIVE, PUSH),
         row("Settings in force (needs the Infinity data source)", [SETTINGS], folded=True),
