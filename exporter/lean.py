@@ -6,13 +6,14 @@ import mimetypes
 import os
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 ZONES: Final = Path("/usr/share/zoneinfo")
 
@@ -39,6 +40,7 @@ def import_aiohttp() -> None:
         _environment(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull, FROZENLIST_NO_EXTENSIONS="1"),
         _no_kinds_of_files(),
         _absent("bz2", "lzma"),  # of archives, which nobody here makes
+        _instead("typing_extensions", TypeVar=_without_default(TypeVar), TypeVarTuple=_without_default(TypeVarTuple)),
     ):
         import aiohttp.web  # noqa: F401
 
@@ -48,7 +50,6 @@ def parts(package: str) -> Iterator[None]:
     """Import modules of a package inside of this without its own start, which would load them all.
 
     They are forgotten afterwards, so that whoever imports the package gets it whole.
-
     """
     found = find_spec(package) if package not in sys.modules else None
     if found is None or found.submodule_search_locations is None:
@@ -73,6 +74,38 @@ def _absent(*names: str) -> Iterator[None]:
     finally:
         for name in missing:
             sys.modules.pop(name, None)
+
+
+class _StandIn(ModuleType):
+    """Has a few of a module's names; whoever asks for another gets the module's own."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = sys.modules.pop(self.__name__)
+        try:
+            return getattr(import_module(self.__name__), name)
+        finally:
+            sys.modules[self.__name__] = found
+
+
+@contextmanager
+def _instead(name: str, **holds: Any) -> Iterator[None]:
+    """Let a module be one that has just these names at hand, for a while."""
+    if name in sys.modules:
+        yield
+        return
+    module = sys.modules[name] = _StandIn(name)
+    module.__dict__.update(holds)
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
+
+
+def _without_default(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """A type variable's default tells type checkers something, and Python 3.12 does not know it yet."""
+    return lambda name, *bounds, default=None, **options: kind(name, *bounds, **options)
 
 
 @contextmanager

@@ -251,7 +251,7 @@ class Ledger:
         self._db = db
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA cache_size=-512")
+        db.execute("PRAGMA cache_size=-256")
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found > len(VERSIONS):
             raise Unusable("holds a ledger of a newer arb-exporter; use that version or another directory")
