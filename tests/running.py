@@ -29,6 +29,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def unwatched() -> dict[str, str]:
+    """The environment without what makes a program measure its coverage: that loads much, and does not like forks."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 class Running:
     """A started exporter."""
 

@@ -27,7 +27,7 @@ from tests.alerting.rules import (
     Rule,
     needed,
 )
-from tests.grafana.test_dashboards import nodes
+from tests.grafana.files import nodes
 
 FAMILIES = list(text_string_to_metric_families((ROOT / "tests" / "golden" / "metrics.txt").read_text()))
 LABELS = {s.name: set(s.labels) for family in FAMILIES for s in family.samples} | {"up": {"job", "instance"}}

@@ -19,6 +19,7 @@ from exporter.client.events import TYPES
 from exporter.sources import event_records
 from tests.client.fake_exporter import Exporter, hangs, running
 from tests.client.test_events import FULL
+from tests.running import unwatched
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -306,6 +307,7 @@ def run(code: str, *arguments: str, timeout: float = 60) -> float:
         capture_output=True,
         text=True,
         check=False,
+        env=unwatched(),
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return time.monotonic() - began
@@ -408,5 +410,7 @@ for thread in threads: thread.join()
 def test_importing_it_is_light() -> None:
     heavy = {"asyncio", "aiohttp", "web3", "prometheus_client", "psutil", "bcrypt", "yaml", "tzdata", "sqlite3"}
     code = f"import sys, exporter.client; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=unwatched()
+    )
     assert done.stdout == "[]\n"

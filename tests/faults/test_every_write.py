@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import unwatched
+
 ROOT = Path(__file__).parents[2]
 FULL = os.environ.get("ARB_PROOFS") == "full"
 TRIED = 1_000 if FULL else 4
@@ -90,7 +92,7 @@ class Run:
 
 
 def keep_books(state: Path, faulty: Path | None = None, **fault: object) -> Run:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unwatched()
     if faulty is not None:
         given = {f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}
         environment |= {"LD_PRELOAD": str(faulty), "FAULT_DIR": str(state)} | given
