@@ -13,7 +13,7 @@ from promql_parser import VectorSelector, parse
 from exporter.web import openapi
 from tests.alerting.rules import ALERTS, RECORDS, ROOT, RUNBOOKS
 from tests.alerting.test_rules import LABELS
-from tests.grafana.test_dashboards import nodes
+from tests.grafana.files import nodes
 
 PAGES = {file.stem: file.read_text() for file in sorted(RUNBOOKS.glob("*.md"))}
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]

@@ -124,7 +124,7 @@ async def settled(world: World, exporter: Running) -> Samples:
     head = await asyncio.to_thread(lambda: world.web3().eth.block_number)
     final = await asyncio.to_thread(lambda: world.web3().eth.get_block("finalized")["number"])
     written = observers.written_counts(world.bank)
-    last: list[list[float]] = []
+    last: list[list[float]] = [[], []]
 
     def done() -> bool:
         now = exporter.samples()
@@ -132,12 +132,15 @@ async def settled(world: World, exporter: Running) -> Samples:
         found = [summed(now, outcomes, source="memory_bank", outcome=o) for o in ("success", "failed")]
         found += [summed(now, "arb_chain_head_block"), summed(now, "arb_wallet_transactions_final_block")]
         found.append(summed(now, "arb_reconcile_trades", status="confirmed"))
+        claimed = ("arb_reconcile_claimed_profit_ether", ("source", "memory_bank"))  # known a little after the status
+        if not any(name == claimed[0] and claimed[1] in labels for name, labels in now):
+            return False
         claims = 2 * (written.success + written.failed)  # in a file, and in an event
         last[:] = [found, [written.success, written.failed, head, final, claims]]
         return last[0] == last[1]
 
     try:
-        await eventually(done, 30)
+        await eventually(done, 60)
     except AssertionError:
         raise AssertionError(f"shown {last[0]}, expected {last[1]}: {exporter.stderr.read_text()[-1000:]}") from None
     await asyncio.sleep(3)
