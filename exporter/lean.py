@@ -8,7 +8,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -40,6 +40,7 @@ def import_aiohttp() -> None:
         _environment(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull, FROZENLIST_NO_EXTENSIONS="1"),
         _no_kinds_of_files(),
         _absent("bz2", "lzma"),  # of archives, which nobody here makes
+        _instead("email.headerregistry", HeaderRegistry=_Registry),
         _instead("typing_extensions", TypeVar=_without_default(TypeVar), TypeVarTuple=_without_default(TypeVarTuple)),
     ):
         import aiohttp.web  # noqa: F401
@@ -101,6 +102,28 @@ def _instead(name: str, **holds: Any) -> Iterator[None]:
         yield
     finally:
         sys.modules.pop(name, None)
+
+
+class _Registry:
+    """How mail reads its headers, half a megabyte of grammar: had when first asked for, which HTTP seldom does."""
+
+    def __init__(self, *options: Any, **named: Any) -> None:
+        self._options = options, named
+
+    @cached_property
+    def _own(self) -> Any:
+        options, named = self._options
+        return import_module("email.headerregistry").HeaderRegistry(*options, **named)
+
+    def __call__(self, name: str, value: str) -> Any:
+        return self._own(name, value)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._own[name]
+
+    def map_to_type(self, name: str, kind: type) -> None:
+        """As the registry's own."""
+        self._own.map_to_type(name, kind)
 
 
 def _without_default(kind: Callable[..., Any]) -> Callable[..., Any]:

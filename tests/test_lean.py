@@ -71,6 +71,26 @@ with lean.parts("no_such_package"):
 """
 
 
+MAIL = """
+import sys
+from exporter import lean
+lean.import_aiohttp()
+from aiohttp.helpers import parse_content_type
+late = ("email._header_value_parser", "email.headerregistry", "typing_extensions")
+print([name for name in late if name in sys.modules])
+print(parse_content_type("text/plain; charset=utf-8; x=\\"a b\\"")[1]["x"])
+import email, typing_extensions
+from email.policy import default
+print(email.message_from_string("To: a@b.example", policy=default)["to"].addresses[0].domain)
+print(typing_extensions.TypeVar("T", default=int).__default__.__name__)
+"""
+
+
+def test_what_mail_and_type_checkers_need_comes_when_asked_for() -> None:
+    ran = subprocess.run([sys.executable, "-c", MAIL], capture_output=True, check=True, text=True, env=unwatched())
+    assert ran.stdout.split("\n") == ["[]", "a b", "b.example", "int", ""]
+
+
 def test_parts_of_a_package_leave_it_whole_for_others() -> None:
     ran = subprocess.run([sys.executable, "-c", PARTS], capture_output=True, check=True, text=True)
     assert ran.stdout.splitlines() == ["[] [] {'a': [1]}", "3", "True"]

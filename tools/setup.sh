@@ -142,6 +142,7 @@ make_venv() {
     [ "$1" = demo ] || what='.[test]'
     say "installing the exporter into .venv …"
     pip -e "$what" || fail "pip could not install the requirements (see above)"
+    "$VENV/bin/python" -m compileall -q exporter demo  # or the first start would compile, and keep a megabyte of it
     stamp "$1" >"$VENV/.complete"
 }
 

@@ -17,7 +17,7 @@ from exporter.sources.event_fields import BadEvent
 from exporter.web import parameters, schemas
 from exporter.web.access import Identity, Refused
 from exporter.web.answers import JSON, answer, unavailable
-from exporter.web.bodies import read
+from exporter.web.bodies import media_type, read
 from exporter.web.desk import Closed
 from exporter.web.doors import Full
 from exporter.web.event_bodies import LINES, NotJson, Records, records
@@ -64,7 +64,7 @@ async def _take(request: web.Request, door: EventDoor | None) -> web.Response:
     who = await request.app[SITE].access.check(request.headers.get(hdrs.AUTHORIZATION), "write")
     parameters.read(request, ())
     # A page of another origin can send a body of these types only after asking, which nobody here allows.
-    if request.content_type not in (JSON, *LINES):
+    if media_type(request) not in (JSON, *LINES):
         raise web.HTTPUnsupportedMediaType
     if door is None:
         return unavailable(Closed("there is no ledger"))
@@ -73,7 +73,7 @@ async def _take(request: web.Request, door: EventDoor | None) -> web.Response:
         door.admit(client)
         with door.purse() as purse:
             body = await read(request, LARGEST, purse)
-            found = await _Taking(door, client).all(records(body, request.content_type))
+            found = await _Taking(door, client).all(records(body, media_type(request)))
     except Full as full:
         return _wait(full)
     except NotJson as broken:
