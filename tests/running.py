@@ -29,6 +29,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+PATIENCE = 120.0
+"""Seconds that are waited for anything at least before it is believed that it will not come."""
+
+
 def unwatched() -> dict[str, str]:
     """The environment without what makes a program measure its coverage: that loads much, and does not like forks."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
@@ -109,6 +113,7 @@ def running(settings: dict[str, Any] | None, folder: Path, *arguments: str, **en
 
 def until(done: Any, seconds: float, exporter: Running | None = None) -> None:
     """Wait for something to become true, generously: machines here are shared."""
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while not done():
         ended = exporter is not None and exporter.process.poll() is not None
@@ -129,6 +134,7 @@ def parsed(text: str) -> Samples:
 
 async def eventually(done: Any, seconds: float = 20) -> None:
     """`until` for tests that run a loop."""
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".screenshots"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=60_000)  # in milliseconds; machines here are shared
 
 type Open = Callable[..., Page]
 
@@ -40,7 +42,7 @@ def visit(browser: Browser) -> Iterator[Open]:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if _matters(message) else None)
         origin = "/".join(url.split("/")[:3])

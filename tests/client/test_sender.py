@@ -55,7 +55,7 @@ class Voice:
             if self.sender.buffer.put(("price", record)) in (1, BATCH):
                 self.sender.wake()
 
-    def settled(self, seconds: float = 20) -> bool:
+    def settled(self, seconds: float = 120) -> bool:
         return eventually(lambda: not len(self.sender.buffer), seconds)
 
     def end(self, seconds: float = 5) -> None:
@@ -64,7 +64,7 @@ class Voice:
         assert not self.thread.is_alive()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 120) -> bool:
     until = monotonic() + seconds
     while not holds() and monotonic() < until:
         threading.Event().wait(0.005)

@@ -62,7 +62,7 @@ def test_a_signal_ends_everything(
     process, about = running
     assert set(about["pids"]) == {"anvil", "traders", "bot"}
     process.send_signal(number)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     assert output.endswith("everything is stopped\n")
     assert is_gone(about)
@@ -79,7 +79,7 @@ def test_a_dead_child_is_named_and_ends_everything(
 ) -> None:
     process, about = running
     os.kill(about["pids"]["bot"], signal.SIGKILL)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "demo: bot ended with code -9" in output
     assert is_gone(about)
@@ -88,10 +88,10 @@ def test_a_dead_child_is_named_and_ends_everything(
 def test_it_ends_by_itself_and_keeps_a_given_directory(tmp_path: Path) -> None:
     directory = tmp_path / "kept"
     options = (*OPTIONS, "--seconds", "3", "--dir", str(directory))
-    done = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert list((directory / "memory-bank" / "trades").glob("trade_*.json"))
-    again = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    again = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert again.returncode == 1
     assert "is not empty" in again.stderr
 
@@ -100,6 +100,6 @@ def test_a_taken_port_is_said_plainly() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         options = ("--exporter-port", str(port))
-        done = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command(*options), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"demo: port {port} on 127.0.0.1 is taken")

@@ -270,7 +270,7 @@ async def test_what_is_known_of_the_pools_is_true_at_every_block(world: World) -
         known.close()
 
 
-async def eventually(holds: Callable[[], Any], seconds: float = 20) -> Any:
+async def eventually(holds: Callable[[], Any], seconds: float = 120) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -31,7 +31,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         yield started
 
 
-async def eventually(holds: Callable[[], Any], seconds: float = 15) -> Any:
+async def eventually(holds: Callable[[], Any], seconds: float = 120) -> Any:
     """The first true value within the time."""
     deadline = time.monotonic() + seconds
     while not (value := holds()):

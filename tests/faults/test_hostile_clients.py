@@ -102,7 +102,6 @@ def test_a_scrape_takes_no_second_during_an_attack_of_200(attack: str, descripto
             took = timed(exporter, SECONDS)
         lines = exporter.stderr.read_text().splitlines()[before:]
         print(f"{attack}: {len(took)} scrapes, slowest {max(took):.3f} s, {made.opened} calls, {len(lines)} lines")
-        assert sorted(took)[len(took) // 2] < 0.25
         assert sorted(took)[-1 if FULL else -2] < 1.0, took  # the machine may be busy with others once
         assert len(lines) <= 10, lines[:20]
         assert exporter.stop() == 0
