@@ -71,6 +71,11 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and len(value) <= LONGEST else None
 
 
+def _words(value: Any) -> str | None:
+    """The beginning of a text of any length: a trade must not be lost over the words of its error."""
+    return value[:LONGEST] if isinstance(value, str) else None
+
+
 def _id(value: Any) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable() else None
 
@@ -220,6 +225,7 @@ TIME: Final = Kind(
 )  # fmt: skip
 FLAG: Final = Kind(_flag, "must be true or false", {"type": "boolean"})
 TEXT: Final = Kind(_text, f"must be a string of at most {LONGEST} characters", _string())
+WORDS: Final = Kind(_words, "must be a string", {"type": "string"})
 NAME: Final = Kind(_name, f"must be a string of 1 to {LONGEST} characters", _string(1))
 VENUE: Final = Kind(_venue, TEXT.wanted, _string())
 TOKEN: Final = Kind(_token, NAME.wanted, _string(1))

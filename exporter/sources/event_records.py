@@ -46,7 +46,7 @@ class Opportunity(Event):
     dex_buy: str = wire(f.VENUE, "Where it is bought.")
     dex_sell: str = wire(f.VENUE, "Where it is sold.")
     stage: str = wire(f.choice(*STAGES), "What became of it.")
-    reason: str | None = wire(f.TEXT, "Why it was rejected or missed.", optional=True)
+    reason: str | None = wire(f.WORDS, "Why it was rejected or missed.", optional=True)
     expected_profit_wei: int | None = wire(
         f.ETHER, "Profit after all costs, as foreseen.", "expected_profit_eth", optional=True
     )
@@ -66,7 +66,7 @@ class Trade(Event):
     dex_buy: str = wire(f.VENUE, "Where it was bought.")
     dex_sell: str = wire(f.VENUE, "Where it was sold.")
     outcome: str = wire(f.choice(*OUTCOMES), "Whether it succeeded.")
-    reason: str | None = wire(f.TEXT, "Why it failed.", optional=True)
+    reason: str | None = wire(f.WORDS, "Why it failed.", optional=True)
     tx_hash: str | None = wire(f.HASH, "Its transaction.", optional=True)
     opportunity_id: str | None = wire(f.TEXT, "The id of the opportunity's event.", optional=True)
     net_profit_wei: int = wire(f.ETHER, "Profit after all fees; below 0 for a loss.", "net_profit_eth")

@@ -22,6 +22,7 @@ ADDRESSES: Final[Mapping[str, str]] = MappingProxyType({
     "cbBTC": "0xcbb7c0000ab88b473b1f5afd9ef808440eed33bf",
     "AERO": "0x940181a94a35a4569e4529a3cdfb74e38fd98631",
     "EURC": "0x60a3e35cc302bfa44cb288bc5a4f316fdb1adb42",
+    "ETH": "0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",  # has no contract: what bots and aggregators write instead
 })  # fmt: skip
 SYMBOLS: Final = {address: symbol for symbol, address in ADDRESSES.items()}
 STABLE: Final = frozenset(

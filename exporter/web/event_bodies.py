@@ -17,6 +17,8 @@ from exporter.sources.files import Unreadable
 LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 JSON: Final = "application/json"
 _BLANK: Final = b" \t\r\n"
+_AHEAD: Final = 5
+"""Lines that are looked at to tell events from one document over several lines."""
 
 type Records = Iterator[Event | BadEvent]
 
@@ -43,9 +45,11 @@ def portion(found: Records, most: int) -> list[Event | BadEvent]:
 
 
 def _has_lines(body: bytes) -> bool:
-    """Whether the first line of several is a JSON document of its own."""
-    first, newline, _ = body.partition(b"\n")
-    return bool(newline) and not isinstance(_record(first), NotJson)
+    """Whether the first line of several is a JSON document of its own; or else one of the next an event."""
+    first, *others = body.split(b"\n", _AHEAD)
+    if not others or not isinstance(_record(first), NotJson):
+        return bool(others)
+    return any(isinstance(_record(line.strip(_BLANK)), Event) for line in others[: _AHEAD - 1])
 
 
 def _one(body: bytes) -> Records:

@@ -183,6 +183,7 @@ def test_amounts_are_decimal_strings_or_numbers_and_exact() -> None:
 
 def test_a_failed_trade_has_a_reason_of_the_closed_set() -> None:
     reasons = {"slippage": "slippage", "Too little received": "slippage", "bad luck": "other", None: "unknown"}
+    reasons["execution reverted: 0x" + "ab" * 5_000] = "reverted"
     for told, reason in reasons.items():
         found = parse(event("trade", outcome="failed", reason=told))
         assert isinstance(found, Trade)

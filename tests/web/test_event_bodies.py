@@ -52,6 +52,7 @@ def test_what_is_bad_is_told_in_its_place_and_costs_only_itself() -> None:
     assert found(b"[" + text(good) + b", nope]") == ["1", "!json", "!json"]
     assert found(text(bad)) == ["!value"]
     assert found(text(good)[:-1] + b"}\n" + text(good) + b"\nnope") == ["1", "1", "!json"]
+    assert found(b'{"id"\n\nnope\n' + text(good, good) + b"\r\n") == ["!json", "!json", "1", "1"]
 
 
 @pytest.mark.parametrize(
