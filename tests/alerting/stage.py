@@ -200,6 +200,7 @@ async def _start_alerting(world: World, exporter_port: int, receivers: Receivers
         "prometheus",
         *(program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'prometheus'}"),
         *(f"--web.listen-address=127.0.0.1:{prometheus}", "--query.lookback-delta=5s"),
+        "--rules.alert.resend-delay=5s",  # what is sent before Alertmanager is discovered is lost, else for a minute
     )
     return f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}"
 

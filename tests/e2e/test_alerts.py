@@ -196,7 +196,8 @@ BANK = Incident(
 FOLLOWS = frozenset({"ArbRpcDown", "ArbChainHeadStale", "ArbCollectorFailing", "ArbPricesMissing"})
 FROZEN = Incident("the node hangs", freeze_node, {"ArbRpcAllDown": is_zero("arb_rpc_up")}, FOLLOWS, 40.0, thaw_node)
 KILLED = Incident("the node is killed", kill_node, {"ArbRpcAllDown": is_zero("arb_rpc_up")}, FOLLOWS, 40.0)
-INCIDENTS = (BOT, WALLET, DISK, LOSS, BANK, FROZEN, KILLED) if FULL else (BOT,)
+INCIDENTS = (BOT, WALLET, DISK, LOSS, BANK, FROZEN, KILLED) if FULL else (WALLET,)
+"""In a short run the one whose consequence is soonest held back, and which is soonest over."""
 
 
 @contextmanager
