@@ -326,7 +326,7 @@ def passed(flood: log.Flood, event: str, level: int = logging.INFO, name: str = 
     if found is False:
         return None
     assert record.__dict__["fields"] == {"n": 1}, "other handlers see it as it was"
-    return getattr(found, "fields", {}).get("suppressed", 0)
+    return int(getattr(found, "fields", {}).get("suppressed", 0))
 
 
 def test_what_is_repeated_comes_slowly_and_says_how_many_are_missing() -> None:
