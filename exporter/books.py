@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from exporter import course
+from exporter import course, fault_books
 from exporter.course import Course
 from exporter.ledger import fetch
 from exporter.slots import Route, Slots
@@ -101,7 +101,7 @@ class Writer:
             self.trade(trade)
         for execution in executions:
             self.trade(self._joined(execution))
-        put_faults(self._db, self._bot, batch.faults)
+        fault_books.put(self._db, self._bot, batch.faults, self._now)
         self.flush(batch.complete)
 
     def trade(self, trade: Trade) -> int | None:
@@ -151,7 +151,7 @@ class Writer:
             return
         mark = hashlib.blake2b(what + b"\0" + key + b"\0" + digest, digest_size=16).digest()
         kind = "recent" if self._source == "recent" else what.decode()
-        put_faults(self._db, self._bot, [Fault(kind, "conflict", mark)])
+        fault_books.put(self._db, self._bot, [Fault(kind, "conflict", mark)], self._now)
 
     def _opportunity(self, opportunity: Opportunity) -> None:
         added = self._db.execute(
@@ -224,24 +224,6 @@ class Writer:
 _SUMS: Final = "success, failed, net_wei, gain_wei, loss_wei, gas_wei, expected_wei"
 
 
-def put_faults(db: sqlite3.Connection, bot: str, faults: Iterable[Fault]) -> None:
-    """Count faults, each once for each content."""
-    for fault in faults:
-        added = db.execute(
-            "INSERT INTO fault VALUES (?,?,?,?) ON CONFLICT DO NOTHING", (fault.key, bot, fault.kind, fault.reason)
-        ).rowcount
-        if added:
-            db.execute(
-                "INSERT INTO fault_total VALUES (?,?,?,1) ON CONFLICT DO UPDATE SET count=count+1",
-                (bot, fault.kind, fault.reason),
-            )
-
-
-def unknown_faults(db: sqlite3.Connection, faults: Iterable[Fault]) -> list[Fault]:
-    """Those of these faults that have not been counted yet."""
-    return [fault for fault in faults if not fetch(db, "SELECT 1 FROM fault WHERE key=?", fault.key)]
-
-
 def known_opportunities(db: sqlite3.Connection, bot: str, ids: Iterable[str]) -> set[str]:
     """Which of these opportunities of the bank have been seen."""
     query = "SELECT 1 FROM opportunity WHERE bot=? AND source='memory_bank' AND id=?"
@@ -278,12 +260,6 @@ def opportunities(db: sqlite3.Connection, bot: str) -> OpportunityTotals:
     """Opportunities counted, by (source, pair, venue bought at, venue sold at, stage)."""
     query = "SELECT source, pair, dex_buy, dex_sell, stage, count FROM opportunity_total WHERE bot=? ORDER BY 1,2,3,4,5"
     return {tuple(key): count for *key, count in fetch(db, query, bot)}
-
-
-def faults(db: sqlite3.Connection, bot: str) -> dict[tuple[str, str], int]:
-    """Faults counted, by (kind, reason)."""
-    query = "SELECT kind, reason, count FROM fault_total WHERE bot=? ORDER BY 1,2"
-    return {(kind, reason): count for kind, reason, count in fetch(db, query, bot)}
 
 
 def _text(amount: int | None) -> str | None:

@@ -267,7 +267,13 @@ def _path(length: int | None) -> str:
     return str(length) if length < 6 else "6+"
 
 
-def forget(db: sqlite3.Connection, settings: Settings, before: float) -> None:
-    """Leave out what was learned before that time (epoch seconds) and is only needed to join trades to chances."""
-    db.execute("DELETE FROM opportunity WHERE source='events' AND bot=? AND seen<?", (settings.bot.name, before))
-    db.execute("DELETE FROM awaited WHERE bot=? AND seen<?", (settings.bot.name, before))
+def forget(db: sqlite3.Connection, settings: Settings, before: float, most: int) -> None:
+    """Leave out what was learned before that time (epoch seconds) and is only needed to join trades to chances.
+
+    Of each kind up to so many.
+    """
+    old = (settings.bot.name, before, most)
+    oldest = "SELECT seq FROM opportunity WHERE source='events' AND bot=? AND seen<? ORDER BY seen LIMIT ?"
+    db.execute(f"DELETE FROM opportunity WHERE seq IN ({oldest})", old)  # noqa: S608
+    waiting = "SELECT opportunity, trade FROM awaited WHERE bot=? AND seen<? LIMIT ?"
+    db.execute(f"DELETE FROM awaited WHERE bot=? AND (opportunity, trade) IN ({waiting})", (settings.bot.name, *old))  # noqa: S608

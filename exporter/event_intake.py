@@ -215,7 +215,7 @@ def forget(db: sqlite3.Connection, settings: Settings, now: float, most: int) ->
     if oldest and oldest[0][0] < before:
         db.execute("DELETE FROM event WHERE seq IN (SELECT seq FROM event ORDER BY seq LIMIT ?) AND seen<?",
                    (most, before))  # fmt: skip
-        event_books.forget(db, settings, before)
+        event_books.forget(db, settings, before, most)
 
 
 @dataclass(slots=True)

@@ -126,7 +126,15 @@ CREATE TABLE course (bot TEXT, source TEXT, net_wei TEXT NOT NULL, peak_wei TEXT
   PRIMARY KEY (bot, source)) WITHOUT ROWID;
 CREATE INDEX opportunity_seen ON opportunity (bot, seen) WHERE source='events';
 """
-VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER, EVENTS + EVENT_TOTALS)
+# Faults by the hash of what is wrong, in the order in which they were last seen, and when (epoch seconds).
+FAULTS: Final = """
+ALTER TABLE fault RENAME TO fault_before;
+CREATE TABLE fault (seq INTEGER PRIMARY KEY, key BLOB NOT NULL, seen REAL NOT NULL);
+INSERT INTO fault (key, seen) SELECT key, strftime('%s', 'now') FROM fault_before;
+DROP TABLE fault_before;
+CREATE UNIQUE INDEX fault_key ON fault (key);
+"""
+VERSIONS: Final = (SCHEMA, CHAIN_TRUTH + CLAIMS, ORDER, EVENTS + EVENT_TOTALS, FAULTS)
 """What each version of the ledger adds to the one before it."""
 
 logger = log.get("ledger")

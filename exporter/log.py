@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import errno
 import json
 import logging
@@ -11,9 +12,11 @@ import os
 import re
 import ssl
 import sys
+import threading
+import time
 import traceback
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +24,11 @@ from typing import Any, Final
 LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS: Final = ("logfmt", "json")
 SHORTEST_PART: Final = 8  # a shorter piece of a URL is a word, not a key
+AT_ONCE: Final = 200
+PER_SECOND: Final = 9.0
+KIND_AT_ONCE: Final = 100
+KIND_PER_SECOND: Final = 1.0
+KINDS: Final = 256
 _NAMES = {number: name for name, number in LEVELS.items()}
 _ROOT = "exporter"
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s\"'<>]+")
@@ -142,9 +150,9 @@ class _Scrubbing(logging.Formatter):
     """Fields of a record, scrubbed one by one; subclasses only join them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        written = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         pairs: dict[str, Any] = {
-            "ts": time.replace("+00:00", "Z"),
+            "ts": written.replace("+00:00", "Z"),
             "level": _NAMES.get(record.levelno, record.levelname.lower()),
             "logger": record.name.removeprefix(f"{_ROOT}."),
             "msg": scrub(_message(record)),
@@ -175,6 +183,65 @@ class _Json(_Scrubbing):
         return json.dumps(pairs, ensure_ascii=True)
 
 
+class _Bucket:
+    """What may be written at once, and how much of that comes back each second."""
+
+    def __init__(self, most: float, per_second: float, now: float) -> None:
+        self._most, self._per_second, self._holds, self._at = most, per_second, most, now
+
+    def ready(self, now: float) -> bool:
+        self._holds = min(self._most, self._holds + (now - self._at) * self._per_second)
+        self._at = now
+        return self._holds >= 1
+
+    def take(self) -> None:
+        self._holds -= 1
+
+
+class Flood(logging.Filter):
+    """Keeps back records beyond a rate, one kind's and all kinds' together; the next that passes says how many.
+
+    A kind is a logger, a level and our own words for an event. Debug records are not counted: who asks for them
+    wants them all.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic, self._lock = monotonic, threading.Lock()
+        self._all = _Bucket(AT_ONCE, PER_SECOND, monotonic())
+        self._kinds: dict[tuple[str, int, str], _Bucket] = {}
+        self._suppressed = 0
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """The record, with how many were kept back before it; False if it is kept back itself."""
+        if record.levelno < logging.INFO:
+            return True
+        with self._lock:  # a handler's own is taken later
+            now = self._monotonic()
+            kind = self._kind(record, now)
+            if not (kind.ready(now) and self._all.ready(now)):
+                self._suppressed += 1
+                return False
+            kind.take()
+            self._all.take()
+            suppressed, self._suppressed = self._suppressed, 0
+        return _with(record, suppressed=suppressed) if suppressed else record
+
+    def _kind(self, record: logging.LogRecord, now: float) -> _Bucket:
+        ours = record.name.partition(".")[0] == _ROOT
+        key = record.name, record.levelno, record.msg if ours else ""
+        if key not in self._kinds and len(self._kinds) >= KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        return self._kinds.setdefault(key, _Bucket(KIND_AT_ONCE, KIND_PER_SECOND, now))
+
+
+def _with(record: logging.LogRecord, **fields: object) -> logging.LogRecord:
+    """A copy with more fields: other handlers have their own."""
+    told = copy.copy(record)
+    told.__dict__["fields"] = getattr(record, "fields", {}) | fields
+    return told
+
+
 def _quoted(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if _PLAIN.fullmatch(text) and text.isprintable() else json.dumps(text, ensure_ascii=True)
@@ -196,6 +263,7 @@ def configure(level: str, form: str, file: Path | None = None, max_bytes: int = 
         root.removeHandler(old)
         old.close()
     for handler in handlers:
+        handler.addFilter(Flood())
         handler.setFormatter(_Json() if form == "json" else _Logfmt())
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # third parties speak only when something is wrong

@@ -6,7 +6,10 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+PATIENCE: Final = 1.0
+"""Seconds to wait for a thread that has nothing to do any more."""
 
 
 class Busy(Exception):
@@ -44,9 +47,14 @@ class Worker:
         return await future
 
     def close(self) -> None:
-        """Let the thread end after its current call; it is not waited for."""
+        """Let the thread end after its current call, which is not waited for.
+
+        An idle thread is: it ends at once, and had better not do so while the interpreter is being taken down.
+        """
         if self._thread is not None:
             self._jobs.put(None)
+            if not self._running:
+                self._thread.join(PATIENCE)
             self._thread = None
 
     def _work(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter import books, ledger
+from exporter import books, fault_books, ledger
 from exporter.books import RouteTotal, Writer
 from exporter.sources import records
 from exporter.sources.files import document
@@ -52,7 +52,7 @@ def test_a_trade_counts_once_and_other_content_under_its_key_is_a_conflict(db: s
     put(db, batch)
     total = books.read(db, "b").sources["memory_bank"]
     assert total.routes == {("WETH/USDC", "a", "b"): RouteTotal(1, 0, 5, 5, 0, 2, 7)}
-    assert books.faults(db, "b") == {("trade", "conflict"): 1}
+    assert fault_books.totals(db, "b") == {("trade", "conflict"): 1}
 
 
 def test_sources_are_never_added_together(db: sqlite3.Connection) -> None:
@@ -61,7 +61,7 @@ def test_sources_are_never_added_together(db: sqlite3.Connection) -> None:
     found = books.read(db, "b").sources
     assert (found["memory_bank"].success, found["recent"].success) == (1, 1)
     assert (found["memory_bank"].first_read, found["recent"].first_read) == (False, True)
-    assert books.faults(db, "b") == {}
+    assert fault_books.totals(db, "b") == {}
 
 
 def test_losses_failures_and_unknown_amounts(db: sqlite3.Connection) -> None:
@@ -97,7 +97,7 @@ def test_an_execution_takes_the_route_of_its_opportunity(db: sqlite3.Connection)
 def test_an_opportunity_told_differently_is_a_conflict(db: sqlite3.Connection) -> None:
     put(db, Batch("memory_bank", opportunities=[Opportunity("op", b"1", "p", "x", "y", 1)]))
     put(db, Batch("memory_bank", opportunities=[Opportunity("op", b"2", "p", "x", "y", 2)]))
-    assert books.faults(db, "b") == {("opportunity", "conflict"): 1}
+    assert fault_books.totals(db, "b") == {("opportunity", "conflict"): 1}
 
 
 def test_routes_are_first_come_first_kept_and_the_rest_is_other(db: sqlite3.Connection) -> None:
@@ -113,8 +113,7 @@ def test_a_fault_counts_once(db: sqlite3.Connection) -> None:
     fault = Fault("trade", "json", b"k")
     put(db, Batch("memory_bank", faults=[fault, fault]))
     put(db, Batch("memory_bank", faults=[fault, Fault("trade", "json", b"l")]))
-    assert books.faults(db, "b") == {("trade", "json"): 2}
-    assert books.unknown_faults(db, [fault, Fault("trade", "json", b"m")]) == [Fault("trade", "json", b"m")]
+    assert fault_books.totals(db, "b") == {("trade", "json"): 2}
 
 
 class Ledgered(RuleBasedStateMachine):

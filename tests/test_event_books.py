@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from exporter import books, event_books, event_totals, ledger
+from exporter import books, event_books, event_totals, fault_books, ledger
 from exporter.config import Bot, Limits, Settings
 from exporter.event_totals import Word
 from exporter.slots import KINDS
@@ -66,7 +66,7 @@ def test_the_same_transaction_under_another_id_counts_once_and_told_differently_
     assert count(db, first, replace(first, id="2")) == 0
     assert count(db, event("trade", "3", tx_hash="0x" + "11" * 32, net_profit_eth="9")) == 1
     assert total(db, "strategy_trades") == {("s", "success"): 1}
-    assert books.faults(db, "b") == {}, "the faults of the bank are not those of events"
+    assert fault_books.totals(db, "b") == {}, "the faults of the bank are not those of events"
 
 
 def test_before_a_first_read_is_complete_nothing_is_said_to_be(db: sqlite3.Connection) -> None:
@@ -142,10 +142,20 @@ def test_what_is_only_needed_to_join_is_forgotten(db: sqlite3.Connection) -> Non
     count(db, event("opportunity", "new"), event("trade", "2", opportunity_id="later"))
     db.execute("INSERT INTO opportunity (bot, source, id, digest, pair, dex_buy, dex_sell, seen)"
                " VALUES ('b', 'memory_bank', 'bank', x'00', '', '', '', 0)")  # fmt: skip
-    event_books.forget(db, PLAIN, NOW - 50)
+    event_books.forget(db, PLAIN, NOW - 50, 10)
     assert {id_ for (id_,) in db.execute("SELECT id FROM opportunity")} == {"new", "bank"}
     assert db.execute("SELECT opportunity FROM awaited").fetchall() == [("later",)]
     assert sum(books.opportunities(db, "b").values()) == 2
+
+
+def test_no_more_is_forgotten_at_once_than_asked(db: sqlite3.Connection) -> None:
+    for n in range(5):
+        count(db, event("opportunity", f"o{n}"), event("trade", f"t{n}", opportunity_id=f"never{n}"), now=NOW - 100 + n)
+    event_books.forget(db, PLAIN, NOW, 2)
+    assert [key for (key,) in db.execute("SELECT id FROM opportunity ORDER BY id")] == ["o2", "o3", "o4"]
+    assert db.execute("SELECT count(*) FROM awaited").fetchone() == (3,)
+    event_books.forget(db, PLAIN, NOW, 9)
+    assert db.execute("SELECT (SELECT count(*) FROM opportunity), (SELECT count(*) FROM awaited)").fetchone() == (0, 0)
 
 
 # --- any events, in any order and any batches, again and again, with crashes in between ----------------------------

@@ -28,6 +28,7 @@ FLOORS = [
         "exporter.event_intake",
         "exporter.event_totals",
         "exporter.expenses",
+        "exporter.fault_books",
         "exporter.history",
         "exporter.reconciliation",
         "exporter.safekeeping",

@@ -304,3 +304,97 @@ def test_what_cannot_be_formatted_does_not_raise(capsys: pytest.CaptureFixture[s
     log.get("x").info("event", odd=Odd())
     log.get("x").info("after")
     assert [json.loads(line)["msg"] for line in capsys.readouterr().err.splitlines()] == ["after"]
+
+
+# --- floods --------------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def passed(flood: log.Flood, event: str, level: int = logging.INFO, name: str = "exporter.x") -> int | None:
+    """How many records were kept back before this one; None if it is kept back itself."""
+    record = logging.LogRecord(name, level, "x.py", 1, event, (), None)
+    record.__dict__["fields"] = {"n": 1}
+    found = flood.filter(record)
+    if found is False:
+        return None
+    assert record.__dict__["fields"] == {"n": 1}, "other handlers see it as it was"
+    return int(getattr(found, "fields", {}).get("suppressed", 0))
+
+
+def test_what_is_repeated_comes_slowly_and_says_how_many_are_missing() -> None:
+    clock = Clock()
+    flood = log.Flood(clock)
+    assert [passed(flood, "again") for _ in range(log.KIND_AT_ONCE + 7)] == [0] * log.KIND_AT_ONCE + [None] * 7
+    assert passed(flood, "another event") == 7
+    assert passed(flood, "again", logging.ERROR) == 0, "another level is another kind"
+    clock.now = 1.0
+    assert [passed(flood, "again") for _ in range(3)] == [0, None, None]
+    clock.now = 2.0
+    assert passed(flood, "again") == 2
+    clock.now = 1_000.0
+    assert passed(flood, "again") == 0
+
+
+def test_third_parties_texts_are_of_one_kind() -> None:
+    flood = log.Flood(Clock())
+    found = [passed(flood, f"text {number}", logging.ERROR, "aiohttp.server") for number in range(150)]
+    assert found.count(None) == 150 - log.KIND_AT_ONCE
+
+
+def test_debug_is_not_counted() -> None:
+    flood = log.Flood(Clock())
+    assert {passed(flood, "again", logging.DEBUG) for _ in range(1_000)} == {0}
+    assert passed(flood, "again") == 0
+
+
+records_and_pauses = st.lists(st.tuples(st.integers(0, 400), st.floats(0, 20), st.integers(0, 60)), max_size=40)
+
+
+@given(records_and_pauses)
+def test_no_more_than_ten_lines_a_second_after_the_first_and_none_is_lost_uncounted(
+    story: list[tuple[int, float, int]],
+) -> None:
+    clock = Clock()
+    flood, said, written, told = log.Flood(clock), 0, 0, 0
+    for many, pause, kinds in story:
+        clock.now += pause
+        for number in range(many):
+            before = passed(flood, f"event {number % (kinds + 1)}")
+            said += 1
+            written += before is not None
+            told += before or 0
+        assert written <= log.AT_ONCE + 10 * clock.now
+    clock.now += 1_000.0
+    last = passed(flood, "at last")
+    assert last is not None
+    assert written + told + last == said
+
+
+def test_so_many_kinds_are_remembered_and_no_more() -> None:
+    clock = Clock()
+    flood = log.Flood(clock)
+    for number in range(3 * log.KINDS):
+        clock.now += 1
+        passed(flood, f"event {number}")
+    assert len(flood._kinds) == log.KINDS
+
+
+def test_every_place_that_lines_go_to_is_kept_from_floods(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json", tmp_path / "own.log")
+    for number in range(5_000):
+        log.get("x").warning(FORGERY, number=number)
+    log.get("x").info("after")
+    configure("info", "json")
+    for text in (capsys.readouterr().err, (tmp_path / "own.log").read_text()):
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert log.KIND_AT_ONCE < len(lines) < 1_000
+        assert lines[-1]["msg"] == "after"
+        assert len(lines) + sum(line.get("suppressed", 0) for line in lines) == 5_001

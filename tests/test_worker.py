@@ -1,4 +1,4 @@
-"""The thread for blocking calls: one at a time, refused while hung, never joined."""
+"""The thread for blocking calls: one at a time, refused while hung, waited for at its end only if it is idle."""
 
 import asyncio
 import subprocess
@@ -57,6 +57,23 @@ async def test_while_a_call_hangs_others_are_refused(worker: Worker) -> None:
     release.set()
     await eventually(lambda: not worker._running)
     assert await worker.run(int) == 0
+
+
+async def test_an_idle_thread_has_ended_once_it_is_closed_and_a_hung_one_is_not_waited_for(worker: Worker) -> None:
+    idle = await worker.run(threading.current_thread)
+    worker.close()
+    assert not idle.is_alive()
+    release = threading.Event()
+    hung = asyncio.create_task(worker.run(release.wait, 60))
+    await asyncio.sleep(0)
+    thread = worker._thread
+    assert thread is not None
+    worker.close()
+    assert thread.is_alive()
+    release.set()
+    await hung
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 async def test_a_closed_worker_ends_its_thread_and_can_start_another(worker: Worker) -> None:

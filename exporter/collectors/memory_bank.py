@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from exporter import books
+from exporter import fault_books
 from exporter.collector import Collector, Poll, Sources
 from exporter.metrics import Family, counter, gauge
 from exporter.sources.bank_documents import Document, Documents
@@ -81,10 +81,11 @@ class Watch:
 
     async def _counted(self, faults: list[Fault]) -> Mapping[tuple[str, str], int]:
         bot, ledger = self.sources.settings.bot.name, self.sources.ledger
-        new = await ledger.read(lambda db: books.unknown_faults(db, faults)) if faults else []
+        now = time.time()
+        new = await ledger.read(lambda db: fault_books.unknown(db, faults, now)) if faults else []
         if new:
-            await ledger.write(lambda db: books.put_faults(db, bot, new))
-        return await ledger.read(lambda db: books.faults(db, bot))
+            await ledger.write(lambda db: fault_books.put(db, bot, new, now))
+        return await ledger.read(lambda db: fault_books.totals(db, bot))
 
     def _survey(self) -> tuple[Mapping[str, Survey], int]:
         started = time.monotonic()

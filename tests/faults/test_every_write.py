@@ -22,7 +22,7 @@ TRIED = 1_000 if FULL else 4
 """Calls that are tried of each kind."""
 
 BOOKKEEPER = """
-import asyncio, sys
+import asyncio, faulthandler, sys
 from pathlib import Path
 from exporter import books
 from exporter.ledger import Ledger
@@ -37,6 +37,7 @@ def batch(number):
     return Batch("memory_bank", complete=True, trades=trades)
 
 async def main():
+    faulthandler.dump_traceback_later(100)
     degraded = 0
     async with Ledger(Path(sys.argv[1])) as ledger:
         for number in range(int(sys.argv[2])):
@@ -96,10 +97,13 @@ def keep_books(state: Path, faulty: Path | None = None, **fault: object) -> Run:
     if faulty is not None:
         given = {f"FAULT_{name.upper()}": str(value) for name, value in fault.items()}
         environment |= {"LD_PRELOAD": str(faulty), "FAULT_DIR": str(state)} | given
-    done = subprocess.run(
-        [sys.executable, "-c", BOOKKEEPER, state, str(BATCHES)], cwd=ROOT, env=environment, capture_output=True,
-        text=True, timeout=120, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", BOOKKEEPER, state, str(BATCHES)], cwd=ROOT, env=environment, capture_output=True,
+            text=True, timeout=120, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"it does not end: {late.stderr!r}") from None
     lines = done.stdout.split("\n")
     said = [int(line) for line in lines if line.isdigit()]
     assert said == list(range(len(said)))
