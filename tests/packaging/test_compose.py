@@ -109,7 +109,8 @@ def test_secrets_are_files_that_make_secrets_makes(made: Path) -> None:
 def test_no_secret_stands_in_the_file(name: str) -> None:
     for key, value in SERVICES[name].get("environment", {}).items():
         secret = re.search("password|token|secret|RPC_", key, re.IGNORECASE)
-        assert not secret or key.endswith("__FILE") or re.fullmatch(r"\$\{[A-Z_]+:-\}", value), key
+        named = re.fullmatch(r"\$\{[A-Z_]+:-\}|\$\$__file\{/run/secrets/[a-z_]+\}", value)
+        assert not secret or key.endswith("__FILE") or named, key
 
 
 def test_what_make_secrets_makes_fits_together(made: Path) -> None:
@@ -186,6 +187,18 @@ def test_grafana_finds_prometheus_and_its_dashboards() -> None:
         mounts = dict(volume.split(":")[:2] for volume in SERVICES[name]["volumes"])
         assert mounts["./grafana/dashboards"] == provider["options"]["path"]
         assert mounts["./grafana/provisioning"] == "/etc/grafana/provisioning"
+
+
+@pytest.mark.parametrize("name", ["grafana", "demo-grafana"])
+def test_grafana_gets_every_file_and_address_that_its_settings_name(name: str) -> None:
+    service, folder = SERVICES[name], ROOT / "grafana"
+    sources = "".join(file.read_text() for file in (folder / "provisioning" / "datasources").iterdir())
+    names = set(re.findall(r"\$\{([A-Z_]+)\}", sources))
+    no_users = {"ARB_EXPORTER_USER", "ARB_EXPORTER_PASSWORD"} if name == "demo-grafana" else set()
+    assert names - set(service["environment"]) == no_users
+    files = re.findall(r"/run/secrets/([a-z_]+)", (folder / "grafana.ini").read_text() + str(service["environment"]))
+    assert files and set(files) == set(service["secrets"])
+    assert service["environment"].get("ARB_EXPORTER_USER", "viewer") in secrets.USERS
 
 
 def test_the_exporter_has_room_for_its_discovery() -> None:
