@@ -5,6 +5,7 @@ import pytest
 from tools.grafana.queries import (
     Unknown,
     age,
+    by_congestion,
     declared,
     down,
     earned,
@@ -83,3 +84,9 @@ def test_a_quantile_of_nothing_is_nothing() -> None:
     assert quantile(0.5, "arb_rpc_request_duration_seconds", "endpoint").endswith(") >= 0")
     assert "sum by (endpoint, le) (rate(" in quantile(0.5, "arb_rpc_request_duration_seconds", "endpoint")
     assert "sum by (le) (increase(" in quantile(0.5, "arb_rpc_request_duration_seconds", window="1h")
+
+
+def test_success_by_congestion_knows_every_level() -> None:
+    found = by_congestion("source", TRADES, source="chain")
+    assert found.startswith("sum by (source, level) (label_replace(")
+    assert [found.count(f'"level", "{level}"') for level in ("calm", "busy", "congested")] == [1, 1, 1]

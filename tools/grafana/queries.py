@@ -13,6 +13,8 @@ DECLARED: Final = {metric.name: metric for metric in (*board.METRICS, *(m for c 
 RATE: Final = "$__rate_interval"
 RANGE: Final = "$__range"
 STEP: Final = "$__interval"
+CONGESTION: Final = {"calm": "< 0.1", "busy": ">= 0.1 < 0.5", "congested": ">= 0.5"}
+"""How far the base fee is above its median of the last hour, as a part of that, as in the requirements' rules."""
 
 
 class Unknown(Exception):
@@ -130,6 +132,25 @@ def share(part: str, whole: str) -> str:
 def succeeded(by: str, window: str, name: str = "arb_bot_trades_by_outcome_total", **labels: str) -> str:
     """The share of what was tried that succeeded."""
     return share(increase(name, by, window, outcome="success", **labels), increase(name, by, window, **labels))
+
+
+def by_congestion(by: str, name: str = "arb_bot_trades_by_outcome_total", **labels: str) -> str:
+    """The share of the shown time's tries that succeeded, by label `level`: how high the base fee was at the time."""
+    each = (
+        f'label_replace({_while(limits, by, name, **labels)}, "level", "{level}", "", "")'
+        for level, limits in CONGESTION.items()
+    )
+    return _over("sum", f"{by}, level", " or ".join(each))
+
+
+def _while(limits: str, by: str, name: str, **labels: str) -> str:
+    then = f"({highest('arb_gas_base_fee_trend_ratio')} {limits})"
+    tried = _at(then, increase(name, by, RATE, **labels))
+    return share(f"({_at(then, increase(name, by, RATE, outcome='success', **labels))} or 0 * {tried})", tried)
+
+
+def _at(then: str, counted: str) -> str:
+    return f"sum_over_time(({counted} and on () {then})[{RANGE}:{RATE}])"
 
 
 def quantile(q: float, name: str, by: str = "", window: str = RATE, **labels: str) -> str:

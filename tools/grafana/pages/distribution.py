@@ -10,7 +10,7 @@ from tools.grafana.tables import Column, table
 TRADES, CHOSEN = "arb_bot_trades_total", "$source"
 ROUTE = "pair, dex_buy, dex_sell"
 
-COMES_FROM = [net_profit(), success(), freshness(), truth()]
+EARNED, TRUSTED = [net_profit(), success()], [freshness(), truth()]
 
 PROFIT = [
     bars(
@@ -60,6 +60,25 @@ ROUTES = [
         Column("Net profit", total(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
         Column("Shown time", earned(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
         names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
+    ),
+]  # fmt: skip
+
+STRAYED = (
+    f"max by (pair) (stddev_over_time({series('arb_price_quote_per_base')}[1h]) "
+    f"/ avg_over_time({series('arb_price_quote_per_base')}[1h]))"
+)
+
+AGAINST = [
+    table(
+        "Pairs: volatility and liquidity against success",
+        "How far a pair's price strayed over the last hour, the ether in its pools, and how many of its trades of that hour "
+        "succeeded by the memory bank's word, which names the route of failed trades, too.",
+        "pair",
+        Column("Volatility", STRAYED, RATIO, 2),
+        Column("Ether in pools", total("arb_pool_reserve_tokens", "pair", token="WETH"), ETH, 2),  # noqa: S106 - of the other kind
+        Column("Trades", increase(TRADES, "pair", "1h", source="memory_bank"), NUMBER, 0),
+        Column("Succeeded", succeeded("pair", "1h", TRADES, source="memory_bank"), RATIO, 0, SHARE),
+        sort="Volatility", height=6,
     ),
 ]  # fmt: skip
 
@@ -113,8 +132,7 @@ SHARES = [
         "Volatility of pairs",
         "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
         RATIO,
-        Query(f"max by (pair) (stddev_over_time({series('arb_price_quote_per_base')}[1h]) / avg_over_time({series('arb_price_quote_per_base')}[1h]))", "{{pair}}"),
-        low=0,
+        Query(STRAYED, "{{pair}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -123,11 +141,11 @@ PAGE = Page(
     "distribution",
     "Where does the profit come from, and where is the money?",
     rows=(
-        row("Where does the profit come from?", COMES_FROM, PROFIT),
+        row("Where does the profit come from?", EARNED, TRUSTED, PROFIT),
         row("Where the capital is", WEIGHTS),
         row("Pairs and venues over time", OVER_TIME, SHARES),
         row("Routes", ROUTES),
-        row("Liquidity and volatility against success", LIQUIDITY),
+        row("Liquidity and volatility against success", AGAINST, LIQUIDITY),
     ),
     variables=(WORD,),
 )

@@ -22,13 +22,13 @@ from tools.grafana.page import Page, row
 from tools.grafana.panels import bars, lines, stack, stat
 from tools.grafana.queries import (
     Query,
+    by_congestion,
     highest,
     increase,
     lowest,
     per_hour,
     per_minute,
     quantile,
-    series,
     share,
     succeeded,
     succeeded_ever,
@@ -103,9 +103,8 @@ CHAIN = [
     ),
     lines(
         "Fees by kind",
-        "Per hour, in gwei: a billion are an ether.",
-        "suffix: gwei/h",
-        Query(f"3600e9 * sum by (kind) (rate({series(FEES)}[$__rate_interval]))", "{{kind}}"), low=0,
+        "Per hour, of final transactions.",
+        ETH_HOUR, Query(per_hour(FEES, "kind"), "{{kind}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -113,7 +112,7 @@ BALANCES = [
     lines(
         "Ether in wallets",
         "Balance of each wallet at the newest block.",
-        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"),
+        ETH, Query(total("arb_wallet_balance_ether", "wallet"), "{{wallet}}"), decimals=5,
     ),
     lines(
         "Tokens in wallets",
@@ -209,6 +208,16 @@ BORROWED = [
     ),
 ]  # fmt: skip
 
+AT_PEAKS = [
+    bars(
+        "Flash loans at peak times",
+        "Share of the shown time's loans that succeeded, by provider and by how far the base fee was above its median of the last "
+        "hour when they were taken: less than a tenth, less than half, or more." + TOLD,
+        RATIO, Query(by_congestion("provider", LOANS), "{{level}} · {{provider}}"),
+        decimals=0, steps=SHARE, high=1, no_value="no events",
+    ),
+]  # fmt: skip
+
 PROTECTED = [
     bars(
         "Bundles, all time",
@@ -240,7 +249,7 @@ PAGE = Page(
         row("Do trades get through, and at what cost?", THROUGH, WALLETS),
         row("On the chain", CHAIN),
         row("How fast, and how far from the quote", TIMING, LENGTHS),
-        row("Flash loans", BORROWED),
+        row("Flash loans", BORROWED, AT_PEAKS),
         row("Protection from MEV", PROTECTED),
         row("Wallets over time", BALANCES),
     ),

@@ -192,7 +192,7 @@ PAGE = Page(
     rows=(
         row("Can it be relied on?", RELIED),
         row("Sources", SOURCES, CONFIGURED),
-        row("What the bot reports", TOLD),
+        row("What the bot reports", TOLD[:2], TOLD[2:]),
         row("The exporter itself", ITSELF, LEDGER),
         row("Live clients and nodes", LIVE, PUSH),
         row("Settings in force (needs the Infinity data source)", [SETTINGS], folded=True),

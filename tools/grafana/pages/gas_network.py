@@ -13,13 +13,26 @@ from tools.grafana.looks import (
     RATIO,
     RED,
     SECONDS,
+    SHARE,
     UP,
     YES_IS_BAD,
     rising,
 )
 from tools.grafana.page import Page, row
-from tools.grafana.panels import lines, stat, timeline
-from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, quantile, rate, share, succeeded
+from tools.grafana.panels import bars, lines, stat, timeline
+from tools.grafana.queries import (
+    Query,
+    age,
+    by_congestion,
+    highest,
+    increase,
+    lowest,
+    per_minute,
+    quantile,
+    rate,
+    share,
+    succeeded,
+)
 from tools.grafana.tables import Column, table
 
 NOW, NEXT = "arb_gas_base_fee_wei", "arb_gas_next_base_fee_wei"
@@ -101,7 +114,7 @@ L1 = [
     ),
 ]  # fmt: skip
 
-CONGESTION = [
+FULLNESS = [
     lines(
         "Congestion against success",
         "How full blocks are, and the share of the last hour's trades that succeeded, by source: where success falls as "
@@ -145,6 +158,16 @@ CHAIN = [
         "Preconfirmations",
         "Whether logs arrive before they are in a block. Few nodes offer it.",
         NUMBER, highest("arb_chain_preconfirmations_active"), texts={"1": ("yes", GREEN), "0": ("no", BLUE)},
+    ),
+]  # fmt: skip
+
+LEVELS = [
+    bars(
+        "Success by congestion",
+        "Share of the shown time's trades that succeeded, by source and by how far the base fee was above its median of the last "
+        "hour when they were made: less than a tenth, less than half, or more.",
+        RATIO, Query(by_congestion("source", source="!recent"), "{{level}} · {{source}}"),
+        decimals=0, steps=SHARE, high=1, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -204,7 +227,7 @@ PAGE = Page(
     rows=(
         row("What does a trade cost now, and is the network there?", COST),
         row("Gas", GAS, L1),
-        row("Chain", CHAIN, CONGESTION, HEADS),
+        row("Chain", CHAIN, FULLNESS, LEVELS, HEADS),
         row("Nodes", NODES, RPC),
     ),
 )
