@@ -14,7 +14,7 @@ RATE: Final = "$__rate_interval"
 RANGE: Final = "$__range"
 STEP: Final = "$__interval"
 CONGESTION: Final = {"calm": "< 0.1", "busy": ">= 0.1 < 0.5", "congested": ">= 0.5"}
-"""How far the base fee is above its median of the last hour, as a part of that, as in the requirements' rules."""
+"""How far the base fee is above its median of the last hour, as a part of that, by the base fee alone."""
 
 
 class Unknown(Exception):
