@@ -111,7 +111,7 @@ async def test_the_world_starts_without_an_opportunity(world: World) -> None:
 
 async def test_the_bot_earns_what_it_writes(world: World) -> None:
     process = await world.start_bot()
-    assert world.pidfile.read_text().strip() == str(process.pid)
+    await eventually(lambda: world.pidfile.read_text().strip() == str(process.pid))
     await world.move_price("sushiswap", "WETH/USDC", 1.03)
     path: Path = await eventually(lambda: next(world.bank.glob("trades/trade_*.json"), None))
     trade = await eventually(lambda: path.stat().st_size and json.loads(path.read_text()))
@@ -171,7 +171,7 @@ async def test_the_reports_are_those_of_the_market(world: World) -> None:
     assert state["opportunities.json"]["market_condition"]["prices"] == market.usd_by_dex()
     assert state["state.json"]["current_block"] == market.block
     volumes = [pool["volume_24h"] for pool in state["pool_metrics.json"].values()]
-    assert max(volumes) == pytest.approx(250 * 3000 * (1.05**0.5 - 1), rel=0.02)
+    assert max(volumes) == pytest.approx(250 * 3000 * (1.05**0.5 - 1), rel=0.04)  # by what goes in or by what comes out
 
 
 async def test_only_its_owner_may_use_the_arbitrageur(world: World) -> None:
