@@ -89,7 +89,7 @@ class Link:
         return (await _ours(self._client.request(subject, data, timeout=PATIENCE, headers=headers))).data
 
     async def listen(self, subject: str, hear: Callable[[Heard], None]) -> None:
-        """Call back with everything that is said there.
+        """Call back with everything that is said there from the return of this on, whoever says it.
 
         Raises:
             Broken: the connection is over.
@@ -99,6 +99,7 @@ class Link:
             hear(Heard(message.subject, message.data))
 
         await _ours(self._client.subscribe(subject, cb=take))
+        await _ours(self._client.flush(int(PATIENCE)))  # the bus has heard of it
 
     async def serve(self, subject: str, answer: Callable[[bytes], Awaitable[bytes]], at_once: int) -> None:
         """Answer whoever asks there, `at_once` of them at the same time.

@@ -170,6 +170,7 @@ def test_kills_lose_no_event_and_count_none_twice(tmp_path: Path) -> None:
             try:
                 exporter.until_up(120)
                 if not bot.kills:
+                    until(lambda: exporter.value("arb_events_total", bot="b", type="trade") == 0, 120, exporter)  # noqa: B023
                     for thread in bot.threads:
                         thread.start()
                 end = time.monotonic() + rng.uniform(0.1, 1.2)

@@ -19,10 +19,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from exporter.collectors import bundles, components, execution, flash_loans, opportunities, strategies
-from tests.grafana.files import ANNOTATIONS, DASHBOARDS, PANELS, ROOT, Json, selectors
+from tests.grafana.files import ANNOTATIONS, DASHBOARDS, PANELS, ROOT, Json
 from tests.running import free_port, until
-from tools.grafana.queries import DECLARED
 
 PATIENCE = 75.0
 """Seconds: two rates need a trade between three scrapes, and the bot trades when a chance comes."""
@@ -34,7 +32,6 @@ VARIABLES = {
     "$job": ".+",
     "$instance": ".+",
     "$bot": ".+",
-    "$source": "chain",
 }
 WITHOUT = {
     "execution: Nonces missing": "the demo's node does not tell which transactions it has queued",
@@ -53,12 +50,6 @@ WITHOUT = {
     "exporter: Pushed to Grafana": "the demo runs without Grafana",
 }
 """Panels that may be empty here, and why; what they show instead is their own `noValue`."""
-EVENTS = {
-    metric.name
-    for module in (bundles, components, execution, flash_loans, opportunities, strategies)
-    for metric in module.COLLECTOR.metrics
-}
-"""What only a bot that reports events has."""
 
 
 class Prometheus:
@@ -72,9 +63,19 @@ class Prometheus:
         with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as answer:  # noqa: S310
             return json.load(answer)["data"]
 
-    def values(self, target: Json) -> list[list[float]]:
+    def choices(self, variable: Json) -> list[str]:
+        """What a dashboard's variable can be."""
+        selector, _, label = filled(variable["query"]["query"]).removeprefix("label_values(").rpartition(", ")
+        return sorted(self.ask(f"label/{label.rstrip(')')}/values", **{"match[]": selector}))
+
+    def source(self, page: Json) -> str:
+        """Whose word a dashboard shows as it opens, if it lets one choose."""
+        chosen = [v for v in page["templating"]["list"] if v["name"] == "source"]
+        return next(iter(self.choices(chosen[0])), "") if chosen else ""
+
+    def values(self, target: Json, source: str = "") -> list[list[float]]:
         """The values of each series that a target finds."""
-        expr = filled(target["expr"])
+        expr = filled(target["expr"]).replace("$source", source)
         if target.get("instant"):
             found = self.ask("query", query=expr)["result"]
             return [[float(series["value"][1])] for series in found]
@@ -138,9 +139,8 @@ class listener:  # noqa: N801 - used like a function
 
 @pytest.fixture(scope="module")
 def asked() -> dict[str, Json]:
-    """The panels to be asked for: those that only events fill, once the exporter takes events."""
-    told = "arb_events_total" in DECLARED
-    return {str(panel.id): panel.values[0] for panel in PANELS if told or not is_told(panel.values[0])}
+    """The panels to be asked for."""
+    return {str(panel.id): panel.values[0] for panel in PANELS}
 
 
 @pytest.fixture(scope="module")
@@ -150,21 +150,17 @@ def empty(demo: dict[str, Any], asked: dict[str, Json]) -> dict[str, list[str]]:
     waiting = dict(asked)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and set(waiting) - set(WITHOUT):
-        waiting = {name: panel for name, panel in waiting.items() if missing(prometheus, panel)}
-    return {name: missing(prometheus, panel) for name, panel in waiting.items()}
+        sources = {str(page.id): prometheus.source(page.values[0]) for page in DASHBOARDS}
+        lacks = {name: missing(prometheus, panel, sources[name.partition(":")[0]]) for name, panel in waiting.items()}
+        waiting = {name: panel for name, panel in waiting.items() if lacks[name]}
+    return {name: lacks[name] for name in waiting}
 
 
-def is_told(panel: Json) -> bool:
-    """Whether a panel asks for anything that only events bring."""
-    named = [selector.name for target in panel["targets"] for selector, _ in selectors(target["expr"])]
-    return any(name.removesuffix("_bucket") in EVENTS for name in named)
-
-
-def missing(prometheus: Prometheus, panel: Json) -> list[str]:
+def missing(prometheus: Prometheus, panel: Json, source: str) -> list[str]:
     """The panel's targets that find nothing; values that are no numbers end the test at once."""
     empty = []
     for target in panel["targets"]:
-        found = prometheus.values(target)
+        found = prometheus.values(target, source)
         assert all(math.isfinite(v) for series in found for v in series), (panel["title"], target["expr"])
         if not any(found):
             empty.append(target["expr"])
@@ -185,10 +181,7 @@ def test_every_variable_has_values(demo: dict[str, Any], empty: object) -> None:
     prometheus = Prometheus(demo["prometheus_url"])
     for dashboard in DASHBOARDS:
         for variable in dashboard.values[0]["templating"]["list"][1:]:
-            selector, _, label = filled(variable["query"]["query"]).removeprefix("label_values(").rpartition(", ")
-            if selector.partition("{")[0] in EVENTS:
-                continue
-            assert prometheus.ask(f"label/{label.rstrip(')')}/values", **{"match[]": selector})
+            assert prometheus.choices(variable), (dashboard.id, variable["name"])
 
 
 def test_annotations_can_be_asked_for(demo: dict[str, Any], empty: object) -> None:
