@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from exporter import __version__, collectors, log, reload
+from exporter.backlog import Backlog
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
 from exporter.config import Settings
@@ -118,6 +119,7 @@ class Crew:
         self._contracts: Contracts | None = None
         self._told: dict[str, float] = {}
         self._costs = Costs()
+        self._backlog = Backlog()
 
     async def take_over(self, settings: Settings) -> None:
         """Open every collector that these settings ask for, and end those they do not."""
@@ -178,6 +180,7 @@ class Crew:
         return Sources(
             self.settings, self._ledger, self._rpc, self._contracts, self.workers, self._progress,
             self.site.hub.snapshot, costs=self._costs, heads=self._heads, intake=self._intake, bus=self.site.bus,
+            backlog=self._backlog,
         )  # fmt: skip
 
     def _start(self, collector: Collector, sources: Sources) -> None:

@@ -7,9 +7,10 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from exporter.backlog import Backlog
 from exporter.metrics import Family, Metric
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Sources:
     heads: Heads | None
     intake: Intake
     bus: Figures | None = None
+    backlog: Backlog = field(default_factory=Backlog)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ type Waiting = tuple[Delivery, asyncio.Future[Receipt]]
 class Intake:
     """The one way in. Deliveries that come while another is being written share the next transaction.
 
-    `first_read` while there is a file of events that has not been read through yet, `catching_up` while it is behind;
-    whoever follows that file says so here. `requests` counts answers to those who report over HTTP, by outcome.
+    `first_read` while there is a file of events that has not been read through yet; whoever follows that file says so
+    here. `requests` counts answers to those who report over HTTP, by outcome.
     """
 
     def __init__(self, ledger: Ledger, settings: Callable[[], Settings]) -> None:
@@ -79,7 +79,6 @@ class Intake:
         self._writing: asyncio.Task[None] | None = None
         self.requests: Counter[str] = Counter()
         self.first_read = settings().bot.events is not None  # until a look at the file says otherwise
-        self.catching_up = False
         self.news = asyncio.Event()
 
     async def put(self, delivery: Delivery) -> Receipt:

@@ -33,6 +33,8 @@ PATIENCE: Final = 20.0
 """Seconds to wait for the pools to become known, without which trades would have no route."""
 ROLLED_BACK: Final = 10.0
 """Seconds that a head may stay behind what was read before this is a chain rolled back, and not a node that lags."""
+LATE_BLOCKS: Final = 64
+"""Final blocks that are not read yet when they are long past: who follows the head has read them before."""
 BELIEVED: Final = 60.0
 """Seconds after which to accept a chain that left ours below finality, or nonces without transactions (EIP-7702)."""
 
@@ -41,7 +43,10 @@ logger = log.get("wallet_transactions")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The wallets' books as far as they are durable, and how far the chain was read and counted."""
+    """The wallets' books as far as they are durable, and how far the chain was read and counted.
+
+    `late` while blocks are read that were final long before.
+    """
 
     books: WalletBooks
     scanned: int
@@ -49,6 +54,7 @@ class State:
     first_read: bool
     frozen: bool
     goal: int
+    late: bool = False
 
 
 class Behind(log.Plain):
@@ -108,20 +114,21 @@ class Following:
             return
         known = await self._known()
         cursor = await self._cursor()
+        late = look.final is not None and look.final.number - cursor.scanned.number > LATE_BLOCKS
         while cursor.scanned.number < look.newest.number:
             await self._scan(cursor, look, known)
             cursor = await self._confirm(await self._cursor(), look)
-            yield await self._state(look)
+            yield await self._state(look, late)
         await self._confirm(cursor, look)
         yield await self._state(look)
 
-    async def _state(self, look: Look) -> State:
+    async def _state(self, look: Look, late: bool = False) -> State:
         version = self._ledger.version
         if self._books is None or self._books[0] != version:
             self._books = version, await self._ledger.read(lambda db: wallet_books.read(db, self._chain_id))
         at = await self._cursor()
         frozen, goal = self._contradiction.about is not None, (look.final or look.newest).number
-        return State(self._books[1], at.scanned.number, at.final.number, at.first_read, frozen, goal)
+        return State(self._books[1], at.scanned.number, at.final.number, at.first_read, frozen, goal, late)
 
     # --- where to begin ---
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from exporter.backlog import Backlog
 from exporter.collector import Sources
 from exporter.config import Settings
 from exporter.event_intake import Intake
@@ -31,6 +32,7 @@ async def sources(settings: Settings, **parts: Any) -> AsyncIterator[Sources]:
             yield Sources(
                 settings, ledger, parts.get("rpc"), parts.get("contracts"), workers, tell, parts.get("live"),
                 costs=costs, heads=parts.get("heads"), bus=parts.get("bus"),
+                backlog=parts.get("backlog") or Backlog(),
                 intake=parts.get("intake") or Intake(ledger, lambda: settings),
             )  # fmt: skip
         finally:

@@ -134,6 +134,21 @@ async def all_rows(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {row[0]: dict(zip(names, row, strict=True)) for row in found}
 
 
+async def test_blocks_that_were_final_long_before_are_told_as_late(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallet_reading, "LATE_BLOCKS", 3)
+    settings = world.settings(tmp_path, backfill_from=world.w3.eth.block_number + 1)
+    async with following(settings) as (reading, _):
+        assert not (await reading.step()).late
+        world.mine(FINALITY + 3)
+        assert not [state async for state in reading.steps() if state.late], "no more than a node may jump"
+        world.mine(FINALITY + 4)
+        late = [state.late async for state in reading.steps()]
+        assert late[0]
+        assert not late[-1]
+
+
 async def test_every_kind_of_transaction_is_what_web3_says(world: World, tmp_path: Path) -> None:
     start = world.w3.eth.block_number
     world.swap()

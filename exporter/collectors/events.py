@@ -79,15 +79,16 @@ class Following:
         intake, progress = self._sources.intake, self._sources.progress("events")
         begun = intake.first_read
         intake.first_read = self.first
-        intake.catching_up = self._tail is not None and self._tail.behind
-        if self._tail is not None and self.first:
-            done, total = self._tail.progress
+        done, total = (0, 0) if self._tail is None else self._tail.progress
+        self._sources.backlog.tell("events", total - done > PORTION)
+        if self.first:
             progress(min(done, max(total - 1, 0)), max(total, 1))
         elif begun:
             progress(1, 1)
 
     def release(self) -> None:
         """Hold no file open any more."""
+        self._sources.backlog.tell("events", False)
         if self._tail is not None:
             self._tail.release()
 

@@ -59,7 +59,9 @@ PEAK = gauge(
 DRAWDOWN = gauge(
     "arb_bot_drawdown_ether", "How far the source's net profit is below its highest.", "bot", "source", lasting=True
 )
-BACKFILL = gauge("arb_bot_backfill_active", "1 while trades of the past are being read.", "bot")
+BACKFILL = gauge(
+    "arb_bot_backfill_active", "1 while trades of the past are being read, and for a minute after it.", "bot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,11 @@ class Reading:
     waiting: list[_Waiting] = field(default_factory=list)
     newest: Snapshot | None = None
     version: int = -1
-    backfill: bool = False
 
     async def snapshot(self) -> Snapshot:
         """The ledger's totals; the same object for as long as they are the same."""
         bot, ledger = self.sources.settings.bot.name, self.sources.ledger
-        backfill = self.backfill or self.sources.intake.catching_up
+        backfill = self.sources.backlog.active
         stale = self.newest is None or self.version != ledger.version or self.newest.backfill != backfill
         if stale:
             version = ledger.version
@@ -125,20 +126,21 @@ class Reading:
         worker = self.sources.worker("trades")
         names = await worker.run(bank.changed)
         first = not await self._has_read("memory_bank")
-        self.backfill = len(names) > CHUNK
+        behind = len(names) > CHUNK
+        self.sources.backlog.tell("memory_bank", behind)
         progress = self.sources.progress("trades")
         for start in range(0, len(names), CHUNK):
             batch = await worker.run(bank.read, names[start : start + CHUNK])
             await self._put(bank, batch)
             if first:
                 progress(min(start + CHUNK, len(names)), len(names))
-            if self.backfill:
+            if behind:
                 yield await self.snapshot()
         await self._finish(first)
         recent = await worker.run(bank.recent)
         if recent is not None:
             await self._put(bank, recent)
-        self.backfill = False
+        self.sources.backlog.tell("memory_bank", False)
 
     async def _finish(self, first: bool) -> None:
         """Count executions that need not wait any more, and mark a first read as complete."""

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from exporter.backlog import Backlog
 from exporter.collector import Collector, Follow, Progress, Sources, pause
 from exporter.config import Chain
 from exporter.metrics import Family, counter, gauge
@@ -62,15 +63,21 @@ class Snapshot:
     state: State
 
 
-async def read(following: Following, names: Mapping[str, str], progress: Progress) -> AsyncGenerator[Snapshot]:
+async def read(
+    following: Following, names: Mapping[str, str], progress: Progress, backlog: Backlog
+) -> AsyncGenerator[Snapshot]:
     """A snapshot after every chunk of blocks while there is much to read, then one for every look."""
     begun = None
-    while True:
-        async with aclosing(following.steps()) as states:
-            async for state in states:
-                begun = _tell(progress, begun, state)
-                yield Snapshot(names, state)
-        await pause(EVERY)
+    try:
+        while True:
+            async with aclosing(following.steps()) as states:
+                async for state in states:
+                    begun = _tell(progress, begun, state)
+                    backlog.tell("chain", state.late)
+                    yield Snapshot(names, state)
+            await pause(EVERY)
+    finally:
+        backlog.tell("chain", False)
 
 
 def _tell(progress: Progress, begun: int | None, state: State) -> int | None:
@@ -146,7 +153,7 @@ def _open(sources: Sources) -> Follow | None:
         return None
     following = Following(rpc, sources.ledger, contracts, sources.settings)
     names, progress = names_of(chain), sources.progress("wallet_transactions")
-    return Follow(lambda: read(following, names, progress))
+    return Follow(lambda: read(following, names, progress, sources.backlog))
 
 
 COLLECTOR = Collector(

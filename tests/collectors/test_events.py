@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exporter.backlog import Backlog
 from exporter.board import Board
 from exporter.collector import Follow, Sources
 from exporter.collectors import events, trades
@@ -194,8 +195,36 @@ async def test_catching_up_is_told_with_the_trades(tmp_path: Path) -> None:
         assert isinstance(opened, Follow)
         async with contextlib.aclosing(opened.stream()) as stream:
             assert shown(trades.COLLECTOR, await anext(stream))['arb_bot_backfill_active{bot="b"}'] == 0
-            s.intake.catching_up = True
+            s.backlog.tell("events", True)
             assert shown(trades.COLLECTOR, await anext(stream))['arb_bot_backfill_active{bot="b"}'] == 1
+
+
+async def test_more_than_a_portion_of_the_file_is_a_backlog_and_news_are_not(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"")
+    async with sources(configured(tmp_path, file), backlog=Recorded()) as s, following(s) as take:
+        await counted(take, pool=0)
+        append(file, lines("1", "2"))
+        await counted(take, pool=2)
+        assert not any(s.backlog.told), "what is written now is no past"
+        append(file, b"".join(lines(str(key)) for key in range(10, 2_010)))
+        await counted(take, pool=2_002)
+        assert any(s.backlog.told)
+        assert not s.backlog.told[-1]
+
+
+class Recorded(Backlog):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[bool] = []
+
+    def tell(self, source: str, behind: bool) -> None:
+        self.told.append(behind)
+        super().tell(source, behind)
 
 
 async def test_old_ids_are_let_go_also_while_nothing_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import books
+from exporter import backlog, books
 from exporter.collector import Follow, Sources
 from exporter.collectors import opportunities, trades
 from exporter.config import Bot, Limits, Named, Settings
@@ -109,6 +109,7 @@ async def test_a_first_read_shows_progress_and_no_counters_before_it_is_complete
     made: bank.Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trades, "CHUNK", 10)
+    monkeypatch.setattr(backlog, "HELD", 0.0)
     rng = random.Random(1)
     for i in range(25):
         made.put(bank.FIRST_EPOCH + i, bank.trade(rng))
