@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from exporter import lean
 from exporter.log import Plain
 from exporter.sources.jsonrpc import Refused
-from exporter.sources.packed import ASKED, Unpacker
+from exporter.sources.packed import ASKED, PIECE, Unpacker
 from exporter.worker import Busy, Workers
 
 TIMEOUT: Final = 5.0
@@ -150,7 +150,8 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
                 found += piece
                 if len(found) > min(most, ALWAYS + DENSEST * packed):
                     raise Failed("too_large", "answers with too much")
-                await asyncio.sleep(0)
+                if len(found) > PIECE:
+                    await asyncio.sleep(0)
         if not unpacker.complete:
             raise ValueError("cut off")
         return bytes(found)
