@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from aiohttp import hdrs, web
 
 from exporter.sources.files import Unreadable, parse
+from exporter.sources.packed import PIECE, Unpacker
 
 SLOWEST: Final = 10.0
 """Seconds in which all of a body must have come."""
@@ -66,22 +67,31 @@ async def read(request: web.Request, most: int, purse: Purse | None = None) -> b
     """A body of at most `most` bytes after decompression, paid for out of a purse.
 
     Raises:
-        HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest, HTTPServiceUnavailable
+        HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge, HTTPRequestTimeout, HTTPBadRequest, HTTPServiceUnavailable
     """
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
     found = bytearray()
     try:
+        unpacker = Unpacker(request.headers.get(hdrs.CONTENT_ENCODING, ""))
+    except ValueError:
+        raise web.HTTPUnsupportedMediaType from None
+    try:
         async with asyncio.timeout(SLOWEST):
             async for chunk in request.content.iter_any():
-                found += chunk
-                if len(found) > most:
-                    raise web.HTTPRequestEntityTooLarge(most, len(found))
-                if purse is not None:
-                    purse.spend(len(chunk))
+                for piece in unpacker.feed(chunk):
+                    found += piece
+                    if len(found) > most:
+                        raise web.HTTPRequestEntityTooLarge(most, len(found))
+                    if purse is not None:
+                        purse.spend(len(piece))
+                    if len(piece) == PIECE:
+                        await asyncio.sleep(0)
+        if not unpacker.complete:
+            raise ValueError("cut off")
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    except (ConnectionError, web.RequestPayloadError):
+    except (ConnectionError, web.RequestPayloadError, ValueError):
         request.content.feed_eof()  # or aiohttp would go on to read it, and log that as an error
         raise web.HTTPBadRequest(text="the body breaks off, or is not what it is said to be", headers=_LAST) from None
     return bytes(found)

@@ -224,7 +224,8 @@ class Runner(web.AppRunner):
     """Runs the application so that every error, even one found before any route, has the API's shape."""
 
     def __init__(self, app: web.Application, **options: Any) -> None:
-        super().__init__(app, **{"access_log": None, "shutdown_timeout": 0.5, "lingering_time": LINGERING, **options})
+        own = {"access_log": None, "shutdown_timeout": 0.5, "lingering_time": LINGERING, "auto_decompress": False}
+        super().__init__(app, **own | options)
 
     @property
     def crowd(self) -> Crowd:

@@ -115,10 +115,20 @@ async def test_large_bodies_go_in_by_portions(served: Server, tmp_path: Path, mo
 async def test_compressed_bodies(served: Server) -> None:
     packed = gzip.compress(json.dumps(ALL).encode())
     assert (await post(served, packed, Content_Encoding="gzip"))[:2] == (202, receipt(9))
-    for broken in (b"x" + packed, packed[:40], b"plain"):
+    lines = gzip.compress(b"".join(json.dumps(event("pool", str(n))).encode() + b"\n" for n in range(100)))
+    for broken in (
+        b"x" + packed,
+        packed[:40],
+        packed[:-1],
+        packed[:-8],
+        lines[:-1],
+        lines[: len(lines) // 2],
+        b"plain",
+    ):
         status, body, _ = await post(served, broken, Content_Encoding="gzip")
         assert status == 400
         assert problem(json.dumps(body).encode())[0] == "bad_request"
+    assert (await post(served, packed, Content_Encoding="deflate"))[0] == 415
     assert (await post(served, event("pool", "after")))[0] == 202
 
 
