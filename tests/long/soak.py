@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from tests.e2e.test_kill import Bot
+from tests.e2e.test_kill import Bot, total
 from tests.e2e.test_recovery import FAULTS, heal
 from tests.faults.test_hostile_clients import ATTACKS, Attack
 from tests.model import story
@@ -49,15 +50,33 @@ PAUSE = 0.1
 class Steady(Bot):
     """The bot of the kill test, at a pace that a day can be spent with."""
 
+    def __init__(self, path: Path, ledger: Path) -> None:
+        super().__init__(path, ledger)
+        self.pen = threading.Lock()
+        """Held while it writes."""
+
     def _work(self) -> None:
         while not self.stop.wait(PAUSE):
-            self._trade()
-            if self.rng.random() < 0.3:
-                self._rewrite()
-            if self.rng.random() < 0.5:
-                self._row()
-            if self.epoch % 40 == 0:
-                self._prune()
+            with self.pen, suppress(FileNotFoundError):  # its bank is away: it makes another, and goes on
+                self.bank.trades.mkdir(parents=True, exist_ok=True)
+                self._trade()
+                if self.rng.random() < 0.3:
+                    self._rewrite()
+                if self.rng.random() < 0.5:
+                    self._row()
+                if self.epoch % 40 == 0:
+                    self._prune()
+
+    def difference(self, exporter: Running) -> dict[str, int]:
+        """What was written and is not shown, or not written and shown, after some patience; by source."""
+        self.bank.put_recent(self.recent, "plain")
+        written = {"memory_bank": len(self.trades.keys), "recent": len(self.rows.keys)}
+        deadline, wrong = time.monotonic() + 60, written
+        while wrong and time.monotonic() < deadline:
+            now = exporter.samples()
+            wrong = {source: n - total(now, source) for source, n in written.items() if n != total(now, source)}
+            time.sleep(0.5)
+        return wrong
 
 
 @dataclass
@@ -70,6 +89,8 @@ class Scene:
     bank: Path
     ledger: Path
     own: Story
+    bot: Steady
+    broken: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def mine(self) -> None:
@@ -130,6 +151,7 @@ def bank_away(scene: Scene, seconds: float) -> None:
         away = scene.bank.with_name("away")
         scene.bank.rename(away)
         scene.stop.wait(min(seconds, 3))
+    with scene.bot.pen, suppress(OSError):
         if scene.bank.exists():  # the bot has begun another one meanwhile: its files belong together
             for file in [path for path in scene.bank.rglob("*") if path.is_file()]:
                 shutil.move(file, away / file.relative_to(scene.bank))
@@ -214,6 +236,7 @@ class Figures:
             "slowest_seconds": round(max(self.seconds), 3),
             "p99_seconds": round(sorted(self.seconds)[int(scrapes * 0.99)], 4),
             "memory_mib": [round(settled[0], 2), round(max(self.memory_mib), 2), round(settled[-1], 2)],
+            "memory_mib_each_minute": [round(max(part)) for part in batched(self.memory_mib, 60)],
             "memory_slope_mib_per_1000": round(slope * 1000, 4),
             "lag_p50_ms": round(lag[len(lag) // 2] * 1e3, 2),
             "lag_p99_ms": round(lag[int(len(lag) * 0.99)] * 1e3, 2),
@@ -283,7 +306,8 @@ def scene_in(folder: Path) -> Iterator[Scene]:
             "state": str(state),
         }  # fmt: skip
         with running(settings, folder) as exporter:
-            scene = Scene(exporter, endpoint, folder, bank, state / "ledger.sqlite3", own)
+            scene = Scene(exporter, endpoint, folder, bank, state / "ledger.sqlite3", own, bot)
+            threading.excepthook = lambda said: scene.broken.append(f"{said.thread}: {said.exc_value!r}")
             threads = [bot.thread, *(threading.Thread(target=part) for part in (scene.mine, scene.log))]
             threads += [threading.Thread(target=scene.listen) for _ in range(3)]
             for thread in threads:
@@ -308,13 +332,32 @@ def soak(seconds: float, every: float, folder: Path) -> dict[str, Any]:
             seen = scrape(scene, figures, seen)
             due = max(due + 1, time.monotonic())
             time.sleep(max(due - time.monotonic(), 0))
+            progress(time.monotonic() - began, seconds, figures)
         scene.stop.set()
         trouble.join(60)
+        scene.bot.stop.set()
+        scene.bot.thread.join(30)
+        difference = scene.bot.difference(scene.exporter)
         ended = scene.exporter.stop()
         log = scene.exporter.stderr.read_text()
     words = Counter(re.findall(r'msg="?([^"=]+?)"? [a-z_]+=', log)).most_common(5)
-    told = {"exit": ended, "tracebacks": log.count("Traceback"), "log_lines": log.count("\n"), "log": dict(words)}
+    told = {
+        "trades": len(scene.bot.trades.keys),
+        "difference": difference,
+        "broken": scene.broken,
+        "exit": ended,
+        "tracebacks": log.count("Traceback"),
+        "log_lines": log.count("\n"),
+        "log": dict(words),
+    }
     return figures.summary() | told
+
+
+def progress(took: float, seconds: float, figures: Figures) -> None:
+    """A line every five minutes."""
+    if len(figures.seconds) % 300 == 0:
+        said = f"{len(figures.bad)} of {len(figures.seconds)} scrapes bad, slowest {max(figures.seconds):.2f} s"
+        print(f"{took / 60:.0f} of {seconds / 60:.0f} minutes: {said}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -332,7 +375,8 @@ def main() -> int:
     if options.json:
         options.json.write_text(text + "\n")
     kept = found["good_ratio"] >= 0.999 and not found["counters_that_fell"] and found["exit"] == 0
-    return 0 if kept and found["tracebacks"] == 0 else 1
+    whole = not found["difference"] and not found["broken"]
+    return 0 if kept and whole and found["tracebacks"] == 0 else 1
 
 
 if __name__ == "__main__":
