@@ -27,6 +27,7 @@ SUITE: Final = Path("build/autobahn")
 EXCLUDED: Final = ("12.*", "13.*")
 """Cases of compression, which `/ws` does not agree to."""
 GOOD: Final = frozenset({"OK", "NON-STRICT", "INFORMATIONAL"})
+RAISED: Final = "RAISED"
 PATIENCE: Final = 1_800.0
 """Seconds for all cases against one echo."""
 KINDS: Final = {"bounded": Echo, "unbounded": Unbounded}
@@ -70,6 +71,26 @@ def install(python: str, folder: Path) -> None:
     done.touch()
 
 
+def passes(kind: str, case: str, result: Mapping[str, Any]) -> bool:
+    """Whether a case came out as it should, or was ended by a bound of `/ws` and had to be."""
+    good = {result["behavior"], result["behaviorClose"]} <= GOOD
+    return good or (kind == "bounded" and refused(case, result))
+
+
+def run(python: str, kind: str, cases: list[str], reports: Path) -> dict[str, Any]:
+    """The results of the cases; those that fail have another try, for the suite's clocks of 0.5 s suit no busy machine.
+
+    Raises:
+        TimeoutError, FileNotFoundError: the suite did not end, or ended without a result.
+    """
+    found = asyncio.run(fuzz(python, SUITE.resolve(), kind, cases, reports))
+    again = [case for case, result in found.items() if result["behavior"] != RAISED and not passes(kind, case, result)]
+    if again:
+        print(f"{kind}: once more: {', '.join(again)}")
+        found |= asyncio.run(fuzz(python, SUITE.resolve(), kind, again, reports / "again"))
+    return found
+
+
 async def fuzz(python: str, suite: Path, kind: str, cases: list[str], reports: Path) -> dict[str, Any]:
     """Run the cases against an echo; the suite's own index of results by case. What a callback raises is one, too.
 
@@ -97,7 +118,7 @@ async def fuzz(python: str, suite: Path, kind: str, cases: list[str], reports: P
                 client.kill()
                 await client.wait()
     found: dict[str, Any] = json.loads((folder / "index.json").read_text())[kind]
-    return found | {words: {"behavior": "RAISED", "behaviorClose": "OK"} for words in raised}
+    return found | {words: {"behavior": RAISED, "behaviorClose": "OK"} for words in raised}
 
 
 def refused(case: str, result: Mapping[str, Any]) -> bool:
@@ -109,8 +130,7 @@ def verdict(kind: str, results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is wrong with the results: a line for each case."""
     wrong = [] if results else [f"{kind}: no case was run"]
     for case, result in sorted(results.items()):
-        bad = {result["behavior"], result["behaviorClose"]} - GOOD
-        if bad and not (kind == "bounded" and refused(case, result)):
+        if not passes(kind, case, result):
             wrong.append(f"{kind} {case}: {result['behavior']}, close {result['behaviorClose']}")
     return wrong
 
@@ -140,7 +160,7 @@ def main(given: list[str] | None = None) -> int:
     wrong = []
     for kind in [chosen.only] if chosen.only else KINDS:
         began = time.monotonic()
-        results = asyncio.run(fuzz(python, SUITE.resolve(), kind, chosen.cases.split(","), chosen.reports.resolve()))
+        results = run(python, kind, chosen.cases.split(","), chosen.reports.resolve())
         print(table(kind, results, time.monotonic() - began), flush=True)
         wrong += verdict(kind, results)
     print("\n".join(wrong) or "all as it should be")

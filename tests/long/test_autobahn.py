@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ def result(behavior: str = "OK", close: str = "OK", code: int = 1000) -> dict[st
     return {"behavior": behavior, "behaviorClose": close, "remoteCloseCode": code}
 
 
+BEYOND = {"behavior": "FAILED", "behaviorClose": "FAILED", "remoteCloseCode": 1009}
+
+
 def test_the_verdict_lets_nothing_pass_but_what_bounds_must_end() -> None:
     good = {"1.1.1": result(), "6.4.1": result("NON-STRICT"), "7.1.6": result("INFORMATIONAL", "INFORMATIONAL")}
     assert verdict("bounded", good) == verdict("unbounded", good) == []
@@ -81,3 +85,17 @@ def test_one_that_does_not_work_is_passed_over(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     assert python2() == str(real)
+
+
+async def test_a_case_that_fails_has_one_more_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    async def fuzz(_python: str, _suite: Path, _kind: str, cases: list[str], _reports: Path) -> dict[str, Any]:
+        asked.append(cases)
+        first = {"1.1.1": result(), "1.1.2": result("FAILED"), "1.1.3": result(close="UNCLEAN"), "9.1.1": BEYOND}
+        return first if cases == ["*"] else {"1.1.2": result(), "1.1.3": result("FAILED")}
+
+    monkeypatch.setattr(autobahn, "fuzz", fuzz)
+    found = await asyncio.to_thread(autobahn.run, "", "bounded", ["*"], tmp_path)
+    assert asked == [["*"], ["1.1.2", "1.1.3"]]
+    assert verdict("bounded", found) == ["bounded 1.1.3: FAILED, close OK"]
