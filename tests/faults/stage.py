@@ -16,10 +16,12 @@ from typing import Any
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests import bank
+from tests.faults.proxy import Proxy, between
 from tests.model import story
 from tests.model.deeds import USDC, WETH
 from tests.model.server import Endpoint, serving
 from tests.model.story import POOLS, Story
+from tests.model.truth import truth
 from tests.running import Running, Samples, running
 from tests.sources.event_documents import event
 
@@ -30,8 +32,8 @@ MONOTONIC = ("_total", "_bucket", "_count", "_sum")
 class Stage:
     """The bot and its chain below one exporter; `act` is one step of each, by its `clock`."""
 
-    def __init__(self, folder: Path, endpoint: Endpoint, own: Story) -> None:
-        self.folder, self.endpoint, self.own = folder, endpoint, own
+    def __init__(self, folder: Path, endpoint: Endpoint, own: Story, proxy: Proxy) -> None:
+        self.folder, self.endpoint, self.own, self.proxy = folder, endpoint, own, proxy
         self.bank, self.rng = bank.Bank(folder / "bank"), random.Random(11)
         self.log, self.events, self.pidfile = folder / "bot.log", folder / "events.ndjson", folder / "bot.pid"
         (folder / "store").mkdir()
@@ -54,15 +56,27 @@ class Stage:
     def _event(self) -> dict[str, Any]:
         return event("opportunity", f"e{self.acts}", stage="detected", time=time.time() + self.clock)
 
-    def shows_price(self) -> bool:
-        """Whether the exporter shows the price that the pool has now."""
-        state, pool = self.own.world.head.state, POOLS[0]
-        really = state["reserve", pool.address, USDC] * 10**12 / state["reserve", pool.address, WETH]
-        shown = self.exporter.value("arb_price_quote_per_base", pair="WETH/USDC", dex="uniswap", pool="pool-0")
-        return shown is not None and abs(shown / really - 1) < 1e-12
+    def move(self) -> None:
+        """Blocks until the price is another one."""
+        before = self.price
+        with self._lock:
+            while self.price == before:
+                self.own.mine(1)
 
-    def settings(self, **urls: str) -> dict[str, Any]:
-        """All of it."""
+    @property
+    def price(self) -> float:
+        """What the first pool says now."""
+        state, pool = self.own.world.head.state, POOLS[0]
+        return state["reserve", pool.address, USDC] * 10**12 / state["reserve", pool.address, WETH]
+
+    def shows_price(self) -> bool:
+        """Whether that is what the exporter shows."""
+        shown = self.exporter.value("arb_price_quote_per_base", pair="WETH/USDC", dex="uniswap", pool="pool-0")
+        return shown is not None and abs(shown / self.price - 1) < 1e-12
+
+    def settings(self, node: int) -> dict[str, Any]:
+        """All of it; the node is asked at this port."""
+        urls = {scheme: f"{scheme}://127.0.0.1:{node}/v2" for scheme in ("http", "ws")}
         world = self.own.world
         pools = [{"dex": p.dex, "kind": "uniswap_v2", "address": p.address, "name": f"pool-{i}"}
                  for i, p in enumerate(POOLS)]  # fmt: skip
@@ -74,7 +88,7 @@ class Stage:
             "storage": [{"name": "store", "path": str(self.folder / "store")}],
             "chain": {
                 "chain_id": world.chain_id, "pools": pools, "wallets": [{"name": "trader", "address": story.ME}],
-                "endpoints": [{"name": "only", "http": self.endpoint.http, "ws": self.endpoint.ws, **urls}],
+                "endpoints": [{"name": "only", **urls}], "backfill_from": 1,
             },
             "state": str(self.folder / "state"),
         }  # fmt: skip
@@ -92,18 +106,25 @@ class Stage:
             "events": total("arb_events_total"),
         }
 
+    def transactions(self) -> tuple[float, int]:
+        """Those of the wallet that are shown, and those that are final."""
+        shown = sum(v for (name, _), v in self.exporter.samples().items() if name == "arb_wallet_transactions_total")
+        with self._lock:
+            return shown, sum(truth(self.own.world, (story.ME,), (), 1).counts.values())
+
 
 @contextmanager
-def playing(folder: Path, *arguments: str, **environment: str) -> Iterator[Stage]:
-    """A stage whose exporter runs, with what was in its environment; all is ended whatever happens."""
+def playing(folder: Path, weather: bool = False, **environment: str) -> Iterator[Stage]:
+    """A stage whose exporter runs, with a proxy before its node if there shall be weather; all is ended at the end."""
     own = Story(random.Random(41), story.world(depth=5, interval=0.2))
     own.mine(20)
     bot = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     try:
-        with serving(own.world) as endpoint:
-            stage = Stage(folder, endpoint, own)
+        with serving(own.world) as endpoint, between(endpoint.door.port) as proxy:
+            stage = Stage(folder, endpoint, own, proxy)
             stage.pidfile.write_text(str(bot.pid))
-            with running(stage.settings(), folder, *arguments, **environment) as stage.exporter:
+            port = proxy.port if weather else endpoint.door.port
+            with running(stage.settings(port), folder, **environment) as stage.exporter:
                 yield stage
     finally:
         bot.kill()
