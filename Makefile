@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test test-long proofs machines fuzz floors soak lock sbom ready lint types unit golden dashboards alerts \
+.PHONY: help demo test test-long proofs machines fuzz floors soak autobahn lock sbom ready lint types unit golden dashboards alerts \
 	assets bench secrets configuration kubernetes install clean
 .NOTPARALLEL:
 
@@ -26,7 +26,7 @@ proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full si
 		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
 		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
 
-test-long: proofs machines fuzz floors soak  ## what takes hours: proofs, 5,000 lives of each machine, fuzzing, floors, a soak of an hour
+test-long: proofs machines fuzz floors autobahn soak  ## what takes hours: proofs, 5,000 lives of each machine, fuzzing, floors, Autobahn, a soak of an hour
 
 machines: ready  ## 5,000 lives of each state machine
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py
@@ -37,6 +37,9 @@ fuzz: ready  ## every parser under atheris, where it can be had
 
 floors: ready  ## the tests of the core with the oldest versions that pyproject.toml allows
 	@sh tools/floors.sh
+
+autobahn: ready  ## frames of /ws by the Autobahn suite, which needs Python 2.7; where there is none it says so
+	$(RUN) $(PY) -m tests.long.autobahn
 
 soak: ready  ## an hour with a fault every 30 seconds: SOAK_MINUTES=60
 	$(RUN) $(PY) -m tests.long.soak --minutes $${SOAK_MINUTES:-60}

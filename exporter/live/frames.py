@@ -97,9 +97,10 @@ def decoded(payload: bytes) -> str:
 class Parser:
     """Takes a client's bytes as they come and gives whole messages and control frames; never holds more than one."""
 
-    __slots__ = ("_buffer", "_op", "_parts", "_size")
+    __slots__ = ("_buffer", "_most", "_op", "_parts", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_MESSAGE) -> None:
+        self._most = most  # bytes of a message
         self._buffer = bytearray()  # what is taken off its front costs nothing
         self._op: Op | None = None  # of the message whose fragments are being collected
         self._parts: list[bytes] = []
@@ -129,7 +130,11 @@ class Parser:
             if len(data) < 4:
                 return None
             size, start = int.from_bytes(data[2:4]), 4
-        if self._size + size > MAX_MESSAGE:
+        elif size == 127:
+            if len(data) < 10:
+                return None
+            size, start = int.from_bytes(data[2:10]), 10
+        if self._size + size > self._most:
             raise Violation(Code.TOO_BIG, "a message of more than 4 KiB")
         end = start + 4 + size
         if len(data) < end:
@@ -150,8 +155,6 @@ class Parser:
             raise Violation(Code.PROTOCOL, "a control frame that is fragmented or too long")
         if op < Op.CLOSE and (op == Op.MORE) != (self._op is not None):
             raise Violation(Code.PROTOCOL, "fragments out of order")
-        if size == 127:
-            raise Violation(Code.TOO_BIG, "a message of more than 4 KiB")
         return final, Op(op), size
 
     def _whole(self, final: bool, op: Op, payload: bytes) -> tuple[Op | None, bytes]:

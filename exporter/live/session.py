@@ -196,7 +196,8 @@ class Session(asyncio.Protocol):
         if not self._closing:
             code = frames.close_code(payload)
             self.close(code, Left.CLIENT)
-        self._transport.close()
+        # In the next turn: a selector transport that is closed while it says that it has sent all ends twice.
+        asyncio.get_running_loop().call_soon(self._transport.close)
 
     # --- its time --------------------------------------------------------------------------------------------------
 

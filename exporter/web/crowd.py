@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import resource
+import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -15,12 +19,17 @@ FIRST_REQUEST: Final = 5.0
 """Seconds in which a connection must have sent the head of a request, from its first byte (or its begin) on."""
 IDLE: Final = 120.0
 """Seconds that a connection may rest between requests; scrapes can be a minute apart."""
+DEAF: Final = 5
+"""Looks in a row without a byte taken of what waits, after which a client does not read; a slow line takes some.
+
+They are counted, not timed: when this program had no turn for seconds, its clients may have had none either.
+"""
 STALLED: Final = 5.0
 """Seconds in which a client must take at least `STEP` bytes of what waits for it."""
 STEP: Final = 4 << 10
 TURNS: Final = 16
 """Turns of the loop that a newcomer has at least to send its request in, however many come after it."""
-LOOK: Final = 0.5
+LOOK: Final = 0.25
 """Seconds between two looks at everyone."""
 OWN: Final = 64
 """Descriptors that the exporter needs beside its clients: ledger, logs, bank, nodes."""
@@ -41,10 +50,13 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class Slow:
-    """How much waited for a client when it was last seen to take something (loop time)."""
+    """How much waited for a client when it had last taken `STEP` (loop time), and at the last look."""
 
     unsent: int
     since: float
+    newest: int
+    deaf: int = 0
+    """Looks at which it had taken nothing since the one before."""
 
 
 @dataclass(slots=True)
@@ -156,10 +168,25 @@ class Crowd:
         if not unsent:
             self._slow.pop(guest, None)
         elif before is None or not before.unsent - STEP < unsent <= before.unsent:
-            self._slow[guest] = Slow(unsent, now)
+            self._slow[guest] = Slow(unsent, now, unsent)
         else:
-            return now - before.since > STALLED
+            before.deaf = before.deaf + 1 if unsent == before.newest else 0
+            before.newest = unsent
+            return now - before.since > STALLED or before.deaf >= DEAF
         return False
+
+
+def waiting(transport: asyncio.WriteTransport) -> int:
+    """Bytes of an answer that the client's machine has not got, with those that the kernel holds; 0 if it holds all.
+
+    The kernel asks for more by thirds of its buffer: by our own buffer alone, a slow line would seem to stand still.
+    """
+    ours, held = transport.get_write_buffer_size(), bytearray(4)
+    sock = transport.get_extra_info("socket")
+    if ours and sock is not None:
+        with suppress(OSError):  # it is closed, or a system that does not say
+            fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, held)
+    return ours + int.from_bytes(held, sys.byteorder)
 
 
 def descriptors(wanted: int) -> int:

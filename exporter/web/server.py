@@ -15,7 +15,7 @@ from exporter import __version__, log
 from exporter.exposition import negotiate
 from exporter.web import landing, origins, routes
 from exporter.web.access import Refused, is_loopback
-from exporter.web.crowd import Crowd
+from exporter.web.crowd import Crowd, waiting
 from exporter.web.gate import Gate, bound
 from exporter.web.limits import TooMany
 from exporter.web.site import SITE, Site, problem
@@ -191,7 +191,7 @@ class _Connection(RequestHandler):
 
     def unsent(self) -> int:
         """Bytes of an answer that the client has not taken."""
-        return self.transport.get_write_buffer_size() if self.transport is not None else 0
+        return waiting(self.transport) if self.transport is not None else 0
 
     def abort(self) -> None:
         """End it without another word."""

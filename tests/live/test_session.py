@@ -1,5 +1,6 @@
 """One client's connection: what it says, how long it may lag, idle, chatter or take to leave."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -130,6 +131,7 @@ async def test_a_clients_close_is_answered_and_the_connection_closed(hub: Hub) -
     client = Client(hub)
     said(client, masked(Op.CLOSE, (3001).to_bytes(2) + b"bye") + masked(Op.PING))
     assert client.listener.controls == [(Op.CLOSE, (3001).to_bytes(2))]
+    await asyncio.sleep(0)
     assert (client.wire.closed, client.wire.aborted) == (True, False)
     await eventually(lambda: client.left)
     assert counted(hub) == {Left.CLIENT: 1}
@@ -248,6 +250,7 @@ async def test_who_was_too_slow_still_hears_so_if_it_reads_in_time(hub: Hub) -> 
     assert closed(client) == Code.SLOW
     assert client.wire.reading  # for its answer
     said(client, masked(Op.CLOSE, (1013).to_bytes(2)))
+    await asyncio.sleep(0)
     assert (client.wire.closed, client.wire.aborted) == (True, False)
 
 

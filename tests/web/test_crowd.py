@@ -2,13 +2,24 @@
 
 import asyncio
 import resource
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
+from exporter.board import Board
 from exporter.web import crowd
+from exporter.web.access import Access
 from exporter.web.crowd import Crowd
+from exporter.web.server import Runner, application, open_door
+from exporter.web.site import Site
+from tests.running import eventually
+from tests.tiers import FULL
 
 
 class Guest:
@@ -85,10 +96,12 @@ async def test_the_last_places_are_for_scrapes() -> None:
 
 def test_a_client_that_takes_nothing_is_stuck_and_one_that_takes_a_little_is_not() -> None:
     made, guest = Crowd(), Guest("a", 100 << 10)
-    assert not made._stuck(guest, 0.0)
-    guest.waits -= 100
-    assert not made._stuck(guest, crowd.STALLED)
-    assert made._stuck(guest, crowd.STALLED + 0.1), "100 bytes are not enough"
+    assert [made._stuck(guest, 0.0) for _ in range(crowd.DEAF + 1)] == [False] * crowd.DEAF + [True]
+    for second in range(int(crowd.STALLED) + 1):
+        guest.waits -= 10
+        assert not made._stuck(guest, second)
+    guest.waits -= 10
+    assert made._stuck(guest, crowd.STALLED + 0.1), "some bytes are not enough"
     guest.waits -= crowd.STEP
     assert not made._stuck(guest, crowd.STALLED + 0.2)
     guest.waits += 10_000  # more is written to it only because it took something
@@ -100,7 +113,6 @@ def test_a_client_that_takes_nothing_is_stuck_and_one_that_takes_a_little_is_not
 
 async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "LOOK", 0.01)
-    monkeypatch.setattr(crowd, "STALLED", 0.05)
     made, guest = Crowd(), Guest("a", 10_000)
     made.wait(guest)
     made.work(guest)
@@ -110,6 +122,62 @@ async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(made) == 0
     while made._timer is not None:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+
+
+BIG = bytes(24 << 20)
+
+
+@asynccontextmanager
+async def serving_much() -> AsyncIterator[Runner]:
+    """A site with one page that no kernel holds."""
+
+    async def big(request: web.Request) -> web.Response:
+        return web.Response(body=BIG)
+
+    app = application(Site(Board(), Access({}, {}), True))
+    app.router.add_get("/big", big)
+    runner = Runner(app, handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await open_door(runner, "127.0.0.1", 0)
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+def asking(runner: Runner) -> socket.socket:
+    """A client that has asked for it, with a small buffer of its own."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+    made.connect(runner.addresses[0])
+    made.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    made.setblocking(False)
+    return made
+
+
+async def test_a_client_that_never_reads_is_gone_in_two_seconds() -> None:
+    async with serving_much() as runner:
+        with asking(runner) as client:
+            await eventually(lambda: len(runner.crowd) == 1)
+            began = time.monotonic()
+            await eventually(lambda: len(runner.crowd) == 0)
+            took = time.monotonic() - began
+            print(f"gone after {took:.2f} s")
+            assert crowd.DEAF * crowd.LOOK <= took < (2.5 if FULL else 5)  # what is more than two is the machine's
+            assert client.fileno() >= 0
+
+
+async def test_a_slow_line_is_no_deaf_client() -> None:
+    """It takes about 40 kB/s, for longer than a deaf one is borne."""
+    async with serving_much() as runner:
+        with asking(runner) as client:
+            loop, got = asyncio.get_running_loop(), 0
+            end = time.monotonic() + 3 * crowd.DEAF * crowd.LOOK
+            while time.monotonic() < end:
+                got += len(await loop.sock_recv(client, 4 << 10))
+                await asyncio.sleep(0.1)
+            assert len(runner.crowd) == 1
+            assert got < 1 << 20
 
 
 SHARES = """

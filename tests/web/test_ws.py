@@ -530,6 +530,23 @@ async def test_a_slow_reader_gets_what_is_new_not_what_was(feed: Feed) -> None:
     raw.reset()
 
 
+async def test_who_asks_for_much_and_says_good_bye_at_once_leaves_in_peace(
+    feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed.price(1, more="x" * 8_000_000)
+    raw = await feed.open()
+    raw.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    (session,) = feed.hub.sessions
+    raw.send(masked(1, b'{"op":"subscribe","topics":["prices"]}') + masked(8, (1000).to_bytes(2)))
+    await eventually(lambda: session.lagging)
+    raw.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    assert await raw.close_code() == 1000
+    await raw.ended()
+    await eventually(lambda: not feed.hub.sessions)
+    assert feed.hub.snapshot().disconnects["client"] == 1
+    assert not caplog.records
+
+
 async def flood(feed: Feed) -> None:
     number = 0
     while True:
