@@ -22,6 +22,7 @@ FLOORS = [
     {"exporter.ledger"},
     {"exporter.sources"},
     {
+        "exporter.backlog",
         "exporter.books",
         "exporter.course",
         "exporter.event_books",

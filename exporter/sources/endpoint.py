@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from exporter import lean
 from exporter.log import Plain
 from exporter.sources.jsonrpc import Refused
+from exporter.sources.packed import ASKED, Unpacker
 from exporter.worker import Busy, Workers
 
 TIMEOUT: Final = 5.0
@@ -110,8 +111,10 @@ async def post(connections: aiohttp.ClientSession, url: str, body: bytes, most: 
 
 
 async def _exchange(connections: aiohttp.ClientSession, url: str, body: bytes, most: int) -> bytes:
-    headers = {"Content-Type": "application/json"}
-    async with connections.post(url, data=body, headers=headers, allow_redirects=False) as response:
+    headers = {"Content-Type": "application/json", "Accept-Encoding": ASKED}
+    async with connections.post(
+        url, data=body, headers=headers, allow_redirects=False, auto_decompress=False
+    ) as response:
         if response.status != 200:
             raise _bad_status(response)
         return await _read(response, most)
@@ -139,13 +142,17 @@ def retry_after(text: str) -> float:
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
     """The body, as long as it is no bomb; in one piece, for thousands of small ones would leave the heap in shreds."""
-    found = bytearray()
+    unpacker, found, packed = Unpacker(response.headers.get("Content-Encoding", "")), bytearray(), 0
     try:
         async for chunk in response.content.iter_chunked(1 << 16):
-            found += chunk
-            packed = response.content.total_compressed_bytes or len(found)
-            if len(found) > min(most, ALWAYS + DENSEST * packed):
-                raise Failed("too_large", "answers with too much")
+            packed += len(chunk)
+            for piece in unpacker.feed(chunk):
+                found += piece
+                if len(found) > min(most, ALWAYS + DENSEST * packed):
+                    raise Failed("too_large", "answers with too much")
+                await asyncio.sleep(0)
+        if not unpacker.complete:
+            raise ValueError("cut off")
         return bytes(found)
     finally:
         found.clear()  # an error that somebody keeps would keep this frame, and megabytes with it

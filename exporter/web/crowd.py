@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from exporter.web.turns import Turns
+
 FIRST_REQUEST: Final = 5.0
 """Seconds in which a connection must have sent the head of a request, from its first byte (or its begin) on."""
 IDLE: Final = 120.0
@@ -54,6 +56,7 @@ class Crowd:
     """
 
     most: int = 256
+    turns: Turns = field(default_factory=Turns)
     _waiting: dict[Guest, float] = field(default_factory=dict)
     _resting: dict[Guest, float] = field(default_factory=dict)
     _working: set[Guest] = field(default_factory=set)
@@ -76,7 +79,7 @@ class Crowd:
     @property
     def crowded(self) -> bool:
         """Whether what is left is for scrapes and health checks."""
-        return len(self._working) > self.most - RESERVED
+        return len(self._working) - self.turns.waiting > self.most - RESERVED
 
     def wait(self, guest: Guest) -> None:
         """It has come, or begins another request, and has to send its head."""

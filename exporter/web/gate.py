@@ -15,7 +15,7 @@ from aiohttp import web
 from exporter import log
 from exporter.web.crowd import Crowd
 
-AT_ONCE: Final = 64
+AT_ONCE: Final = 16
 """Connections accepted in one turn of the loop."""
 WAITING: Final = 4096
 """Connections that the kernel holds until their turn; it may allow fewer."""
@@ -112,6 +112,9 @@ class Gate(web.BaseSite):
     def _accept(self, listening: socket.socket) -> None:
         exchanged = 0
         for _ in range(AT_ONCE):
+            full = self._crowd.full
+            if full and self._crowd.turns.waiting:
+                return  # soon they have their answers, and some of them can go
             try:
                 accepted, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -122,7 +125,6 @@ class Gate(web.BaseSite):
             accepted.setblocking(False)
             if self.context is None and self._listener(accepted, address[0]):
                 continue
-            full = self._crowd.full
             if full and not self._crowd.make_room():
                 accepted.close()
                 continue

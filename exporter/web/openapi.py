@@ -11,7 +11,7 @@ from aiohttp import web
 
 from exporter import __version__
 from exporter.web import alerts, api, events, parameters, schemas
-from exporter.web.answers import JSON, answer
+from exporter.web.answers import JSON, answer_encoded, encode
 from exporter.web.operations import Operation, route
 from exporter.web.parameters import Parameter
 from exporter.web.site import Site
@@ -28,7 +28,7 @@ _NO_PAGE: Final[Mapping[str, schemas.Schema]] = {}
 async def describe(request: web.Request) -> web.Response:
     """This description."""
     parameters.read(request, ())
-    return answer(request, document())
+    return answer_encoded(request, _text())
 
 
 OWN: Final = Operation(
@@ -71,6 +71,10 @@ def operations() -> tuple[Operation, ...]:
 
 
 @cache
+def _text() -> bytes:
+    return encode(document())
+
+
 def document() -> dict[str, Any]:
     """The description in OpenAPI 3.1."""
     paths: dict[str, dict[str, Any]] = {}

@@ -237,6 +237,7 @@ class Runner(web.AppRunner):
                 await asyncio.sleep(PIPELINED)
             crowd.work(guest)
             try:
+                await crowd.turns.come()
                 if crowd.crowded and request.path not in ALWAYS:
                     return _come_again(503, "busy", "as many requests as may be are being answered", 1)
                 return await made.request_handler(request)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import re
@@ -197,6 +198,7 @@ class Figures:
     memory_mib: list[float] = field(default_factory=list)
     lag_seconds: list[float] = field(default_factory=list)
     peaks: dict[str, float] = field(default_factory=dict)
+    latest: dict[str, float] = field(default_factory=dict)
     fell: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -217,6 +219,7 @@ class Figures:
             "lag_p99_ms": round(lag[int(len(lag) * 0.99)] * 1e3, 2),
             "counters_that_fell": self.fell[:10],
             "faults": len(self.faults),
+            "lag_peaks_ms": dict(sorted(self.latest.items(), key=lambda peak: -peak[1])[:8]),
             "memory_peaks_mib": dict(sorted(self.peaks.items(), key=lambda peak: -peak[1])[:8]),
         }
 
@@ -251,11 +254,13 @@ def disturb(scene: Scene, figures: Figures, every: float) -> None:
     while not scene.stop.wait(every * 2 / 3):
         name, fault = faults[len(figures.faults) % len(faults)]
         figures.faults.append(name)
-        before = len(figures.memory_mib)
+        before, lags = len(figures.memory_mib), len(figures.lag_seconds)
         fault(scene, every / 3)
         scene.stop.wait(2)
         peak = max(figures.memory_mib[before:], default=0.0)
         figures.peaks[name] = round(max(peak, figures.peaks.get(name, 0.0)), 1)
+        lag = max(figures.lag_seconds[lags:], default=0.0) * 1e3
+        figures.latest[name] = round(max(lag, figures.latest.get(name, 0.0)), 1)
 
 
 @contextmanager
@@ -319,6 +324,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=30, help="seconds between faults")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # the node's own troubles with what it does
     with tempfile.TemporaryDirectory() as folder:
         found = soak(options.minutes * 60, options.every, Path(folder))
     text = json.dumps(found, indent=2)
