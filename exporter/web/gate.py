@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from aiohttp import web
@@ -16,7 +18,9 @@ from exporter import log
 from exporter.web.crowd import Crowd
 
 AT_ONCE: Final = 16
-"""Connections accepted in one turn of the loop."""
+"""Connections accepted in one turn of the loop at least, if so many wait."""
+ACCEPTING: Final = 0.003
+"""Seconds of a turn in which more are: listeners are served in between, and thousands may have come back at once."""
 WAITING: Final = 4096
 """Connections that the kernel holds until their turn; it may allow fewer."""
 HANDSHAKE: Final = 5.0
@@ -110,8 +114,10 @@ class Gate(web.BaseSite):
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        exchanged = 0
-        for _ in range(AT_ONCE):
+        exchanged, until = 0, monotonic() + ACCEPTING
+        for number in itertools.count():
+            if number >= AT_ONCE and monotonic() > until:
+                return
             full = self._crowd.full
             if full and self._crowd.turns.waiting:
                 return  # soon they have their answers, and some of them can go
