@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-from aiohttp import web
-
 from benchmarks.peers.words import MORE, PORT, RATE, ticking
 from exporter.board import Board
 from exporter.collector import Collector, Poll
@@ -19,7 +17,7 @@ from exporter.live import groups
 from exporter.metrics import Family, gauge
 from exporter.web.access import Access
 from exporter.web.doors import Doors
-from exporter.web.server import Runner, application
+from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
 
 LOOP, SERIES = sys.argv[4], int(sys.argv[5])
@@ -48,7 +46,7 @@ async def main() -> None:
     site = Site(Board(100_000), Access({}, {}), loopback_only=True, doors=Doors(Live(max_clients=20_000)))
     runner = Runner(application(site), access_log=None, handle_signals=False)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", PORT, backlog=4096).start()
+    await open_door(runner, "127.0.0.1", PORT)
     async with asyncio.TaskGroup() as group:
         group.create_task(series(site.board))
         key = PRICE["pair"], PRICE["dex"], PRICE["pool"]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 type Item = dict[str, Any]
 type Tap = Callable[[list[Item]], None]
 
-SLICE: Final = 2_000
-"""Listeners written to before the loop turns."""
+SLICE: Final = 500
+"""Listeners written to before the loop turns: a few milliseconds, so that whoever comes meanwhile is let in."""
 BURST: Final = 10
 PER_SECOND: Final = 40
 """Messages of one topic: so many at once; in the long run what comes within 25 ms is one message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from exporter.live import frames, topics
@@ -16,6 +17,8 @@ HEARTBEAT: Final = 5.0
 """Seconds between heartbeats."""
 MAX_PAIRS: Final = 100
 MAX_SEQ: Final = 2**53
+SHORT: Final = 512
+"""Characters of a message whose meaning is remembered for the next who says the same."""
 
 
 class Malformed(Plain):
@@ -106,6 +109,10 @@ def parse(text: str) -> Subscribe | Unsubscribe | Ping:
     Raises:
         Malformed: it is nothing that we know.
     """
+    return _known(text) if len(text) <= SHORT else _parse(text)
+
+
+def _parse(text: str) -> Subscribe | Unsubscribe | Ping:
     match _object(text):
         case {"op": "subscribe", **rest}:
             _only(rest, "topics", "pairs", "session", "since")
@@ -117,6 +124,9 @@ def parse(text: str) -> Subscribe | Unsubscribe | Ping:
             return Ping()
         case _:
             raise Malformed("unknown_op", "op must be subscribe, unsubscribe or ping")
+
+
+_known: Final = lru_cache(64)(_parse)  # thousands who come back at once all want the same
 
 
 def _no_number(_: str) -> float:

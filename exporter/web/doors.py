@@ -40,6 +40,7 @@ class Doors:
     room: int = 100_000
     """Listeners that there are descriptors for."""
     _inside: Counter[str] = field(default_factory=Counter)
+    _all: int = 0
     _knocks: OrderedDict[str, tuple[int, Allowance]] = field(default_factory=OrderedDict)
     _tickets: OrderedDict[str, tuple[Identity, float]] = field(default_factory=OrderedDict)
 
@@ -54,7 +55,7 @@ class Doors:
             Full: not now.
         """
         network = one_network(address)
-        if self._inside.total() >= min(self.limits.max_clients, self.room):
+        if self._all >= min(self.limits.max_clients, self.room):
             raise Full(503, "as many clients as may be are connected", 5)
         if self._inside[network] >= (self.limits.max_clients_per_address or self.limits.max_clients):
             raise Full(429, "as many clients as may be are connected from this address", 5)
@@ -62,11 +63,13 @@ class Doors:
         if wait:
             raise Full(429, "too many handshakes from this address", wait)
         self._inside[network] += 1
+        self._all += 1
         return network
 
     def leave(self, network: str) -> None:
         """Somebody left."""
         self._inside[network] -= 1
+        self._all -= 1
         if not self._inside[network]:
             del self._inside[network]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 from aiohttp import web
@@ -15,7 +18,9 @@ from exporter import log
 from exporter.web.crowd import Crowd
 
 AT_ONCE: Final = 16
-"""Connections accepted in one turn of the loop."""
+"""Connections accepted in one turn of the loop at least, if so many wait."""
+ACCEPTING: Final = 0.003
+"""Seconds of a turn in which more are: listeners are served in between, and thousands may have come back at once."""
 WAITING: Final = 4096
 """Connections that the kernel holds until their turn; it may allow fewer."""
 HANDSHAKE: Final = 5.0
@@ -30,11 +35,13 @@ logger = log.get("web")
 
 
 class Arrival:
-    """A connection that is not one yet: TLS is being agreed on."""
+    """A connection that is not one yet: nothing has been heard of it, or TLS is being agreed on."""
 
-    __slots__ = ("task",)
+    __slots__ = ("_others", "sock", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket, others: set[Arrival]) -> None:
+        others.add(self)
+        self._others, self.sock = others, sock
         self.task: asyncio.Task[None] | None = None
 
     def unsent(self) -> int:
@@ -45,21 +52,30 @@ class Arrival:
         """Give it up."""
         if self.task is not None:
             self.task.cancel()
+        else:
+            asyncio.get_running_loop().remove_reader(self.sock.fileno())
+            self.sock.close()
+            self.over()
+
+    def over(self) -> None:
+        """It has become something else, or nothing."""
+        self._others.discard(self)
 
 
 class Gate(web.BaseSite):
     """Accepts connections; `context` may be replaced at any time and holds for whoever comes next.
 
     asyncio's own server logs a traceback for each connection that it has no descriptor for, and asks nobody
-    whether there is room.
+    whether there is room. `listener` may take a connection without TLS, with its client's address, for itself.
     """
 
     def __init__(
-        self, runner: web.BaseRunner, sockets: list[socket.socket], crowd: Crowd, context: ssl.SSLContext | None
-    ) -> None:
+        self, runner: web.BaseRunner, sockets: list[socket.socket], crowd: Crowd, context: ssl.SSLContext | None,
+        listener: Callable[[socket.socket, str], bool],
+    ) -> None:  # fmt: skip
         super().__init__(runner)
         self.context = context
-        self._sockets, self._crowd = sockets, crowd
+        self._sockets, self._crowd, self._listener = sockets, crowd, listener
         self._arrivals: set[Arrival] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._told = -QUIET
@@ -98,22 +114,27 @@ class Gate(web.BaseSite):
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        exchanged = 0
-        for _ in range(AT_ONCE):
+        exchanged, until = 0, monotonic() + ACCEPTING
+        for number in itertools.count():
+            if number >= AT_ONCE and monotonic() > until:
+                return
             full = self._crowd.full
             if full and self._crowd.turns.waiting:
                 return  # soon they have their answers, and some of them can go
             try:
-                accepted, _address = listening.accept()
+                accepted, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 self._want(listening, error)
                 return
+            accepted.setblocking(False)
+            if self.context is None and self._listener(accepted, address[0]):
+                continue
             if full and not self._crowd.make_room():
                 accepted.close()
                 continue
-            self._greet(accepted)
+            self._receive(Arrival(accepted, self._arrivals), address[0])
             exchanged += full
             if exchanged and exchanged >= self._crowd.exchanges:
                 return  # who left is really gone in the next turn only
@@ -129,30 +150,42 @@ class Gate(web.BaseSite):
         loop.remove_reader(listening.fileno())
         self._pauses[listening] = loop.call_later(PAUSE, self._resume, listening)
 
-    def _greet(self, accepted: socket.socket) -> None:
-        accepted.setblocking(False)
-        arrival = Arrival()
+    def _receive(self, arrival: Arrival, address: str) -> None:
         self._crowd.wait(arrival)
-        self._arrivals.add(arrival)
+        if self.context is None:
+            asyncio.get_running_loop().add_reader(arrival.sock.fileno(), self._hear, arrival, address)
+        else:
+            self._greet(arrival)
+
+    def _hear(self, arrival: Arrival, address: str) -> None:
+        """It says something: a listener is one at once, everything else is for the HTTP server."""
+        if self._listener(arrival.sock, address):  # whose own reader has taken this one's place
+            self._crowd.leave(arrival)
+            arrival.over()
+        else:
+            asyncio.get_running_loop().remove_reader(arrival.sock.fileno())
+            self._greet(arrival)
+
+    def _greet(self, arrival: Arrival) -> None:
         # Eager, for a task that is cancelled before it has begun would never close the socket.
         loop = asyncio.get_running_loop()
-        arrival.task = asyncio.Task(self._let_in(arrival, accepted), loop=loop, eager_start=True)
+        arrival.task = asyncio.Task(self._let_in(arrival), loop=loop, eager_start=True)
 
-    async def _let_in(self, arrival: Arrival, accepted: socket.socket) -> None:
+    async def _let_in(self, arrival: Arrival) -> None:
         loop, server = asyncio.get_running_loop(), self._runner.server
         patience = HANDSHAKE if self.context else None
         try:
             if server is None:
-                accepted.close()
+                arrival.sock.close()
                 return
             with suppress(OSError):  # no TLS, or gone
                 await loop.connect_accepted_socket(
-                    server, accepted, ssl=self.context, ssl_handshake_timeout=patience,
+                    server, arrival.sock, ssl=self.context, ssl_handshake_timeout=patience,
                     ssl_shutdown_timeout=1.0 if self.context else None,
                 )  # fmt: skip
         finally:
             self._crowd.leave(arrival)
-            self._arrivals.discard(arrival)
+            arrival.over()
 
 
 def bound(host: str, port: int) -> list[socket.socket]:

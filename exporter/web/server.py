@@ -6,6 +6,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
@@ -13,12 +14,12 @@ from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
 from exporter.exposition import negotiate
-from exporter.web import landing, origins, routes
+from exporter.web import knock, landing, origins, routes, ws
 from exporter.web.access import Refused, is_loopback
 from exporter.web.crowd import Crowd, waiting
 from exporter.web.gate import Gate, bound
 from exporter.web.limits import TooMany
-from exporter.web.site import SITE, Site, problem
+from exporter.web.site import SITE, Site, host, problem
 
 logger = log.get("web")
 
@@ -33,6 +34,8 @@ SECURITY: Final = {
 MAX_NAMES: Final = 200
 ALWAYS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 """What has room when nothing else has, and may be asked for at any rate."""
+OWN_RATE: Final = ws.PATH
+"""Has a rate of its own, which thousands who come back at once may need; it is asked after origin and credentials."""
 PIPELINED: Final = 0.1
 """Seconds between the answers to requests that one connection sends all at once, as no usual client does."""
 LINGERING: Final = 1.0
@@ -113,14 +116,15 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse who may not ask, and answer every error in one shape, without words of third parties."""
     site = request.app[SITE]
     try:
-        if site.loopback_only and not is_loopback(_host(request)):
+        if site.loopback_only and not is_loopback(host(request)):
             return problem(403, "forbidden", "the Host header must name a loopback address")
-        if request.path not in ALWAYS:
+        if request.path not in ALWAYS and request.path != OWN_RATE:
             site.limits.ask(request.remote or "")
         if (answer := origins.preflight(request)) is not None:
             return answer
         origins.check(request)
-        _guess(request, site)
+        if request.path != OWN_RATE:
+            site.guess(request)
         role = ROLES.get(request.path, "read")
         if role is not None:
             await site.access.check(request.headers.get(hdrs.AUTHORIZATION), role)
@@ -136,22 +140,10 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(500, "internal", "something went wrong here; see the log")
 
 
-def _guess(request: web.Request, site: Site) -> None:
-    """Let nobody keep our processor busy with passwords."""
-    given = request.headers.get(hdrs.AUTHORIZATION)
-    if given is not None and not site.access.knows(given):
-        site.limits.guess(request.remote or "")
-
-
 def _route(request: web.Request) -> str:
     """The pattern of the route, which is our own text, not the path, which is the client's."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "other"
-
-
-def _host(request: web.Request) -> str:
-    host = request.headers.get(hdrs.HOST, "")
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.rpartition(":")[0] or host
 
 
 def _refusal(refused: Refused) -> web.Response:
@@ -258,13 +250,13 @@ class Runner(web.AppRunner):
         return _Server(crowd, handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
 
 
-async def open_door(runner: Runner, host: str, port: int, context: ssl.SSLContext | None = None) -> Gate:
+async def open_door(runner: Runner, address: str, port: int, context: ssl.SSLContext | None = None) -> Gate:
     """Listen; after a fall of the network thousands come back at once, and wait in the kernel, not in our loop's way.
 
     Raises:
         OSError: the address cannot be had.
     """
-    gate = Gate(runner, bound(host, port), runner.crowd, context)
+    gate = Gate(runner, bound(address, port), runner.crowd, context, partial(knock.answer, runner.app[SITE]))
     await gate.start()
     return gate
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import MultiMapping
 
 from exporter import log
 from exporter.board import Board
@@ -24,6 +25,23 @@ from exporter.web.event_door import EventDoor
 from exporter.web.gate import Gate
 from exporter.web.limits import Limits
 from exporter.worker import Worker
+
+
+class Asked(Protocol):
+    """What the doors look at of a request."""
+
+    @property
+    def headers(self) -> MultiMapping[str]: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def remote(self) -> str | None: ...
+    @property
+    def body_exists(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -55,6 +73,22 @@ class Site:
     def report_to(self, intake: Intake, worker: Worker) -> None:
         """Let events in; their bodies are parsed in this thread."""
         self.event_door = EventDoor(intake, worker)
+
+    def guess(self, request: Asked) -> None:
+        """Let nobody keep our processor busy with passwords.
+
+        Raises:
+            TooMany: this address has tried too many.
+        """
+        given = request.headers.get(hdrs.AUTHORIZATION)
+        if given is not None and not self.access.knows(given):
+            self.limits.guess(request.remote or "")
+
+
+def host(request: Asked) -> str:
+    """The host that was asked, without its port."""
+    name = request.headers.get(hdrs.HOST, "")
+    return name.partition("]")[0] + "]" if name.startswith("[") else name.rpartition(":")[0] or name
 
 
 SITE: Final = web.AppKey("site", Site)

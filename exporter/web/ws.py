@@ -18,23 +18,24 @@ from exporter.live.messages import PROTOCOL
 from exporter.live.session import Session
 from exporter.web.access import Identity, Refused
 from exporter.web.doors import TICKET_LIFE, Full
-from exporter.web.site import SITE, Site, problem
+from exporter.web.site import SITE, Asked, Site, problem
 
+PATH: Final = "/ws"
 ROLE: Final = "live"
-ROLES: Final[Mapping[str, str | None]] = {"/ws": None, "/api/v1/ws-ticket": ROLE}
+ROLES: Final[Mapping[str, str | None]] = {PATH: None, "/api/v1/ws-ticket": ROLE}
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _RETRY: Final = {hdrs.SEC_WEBSOCKET_VERSION: "13", hdrs.UPGRADE: "websocket"}
 
 
 def routes(site: Site) -> list[web.RouteDef]:
     """The live feed and its tickets."""
-    return [web.get("/ws", listen, allow_head=False), web.post("/api/v1/ws-ticket", ticket)]
+    return [web.get(PATH, listen, allow_head=False), web.post("/api/v1/ws-ticket", ticket)]
 
 
 async def ticket(request: web.Request) -> web.Response:
     """A ticket for `/ws?ticket=…`."""
     site = request.app[SITE]
-    _check_origin(request, site)
+    check_origin(request, site)
     who = await site.access.check(request.headers.get(hdrs.AUTHORIZATION), ROLE)
     return web.json_response({"ticket": site.doors.ticket(who), "expires_in_s": int(TICKET_LIFE)})
 
@@ -43,28 +44,37 @@ async def listen(request: web.Request) -> web.StreamResponse:
     """Turn a request into a listener of the live feed: origin, then credentials, then limits, then the handshake."""
     site = request.app[SITE]
     with _counted(site, Turned.ORIGIN):
-        _check_origin(request, site)
+        check_origin(request, site)
     with _counted(site, Turned.CREDENTIALS):
         who = await _identify(request, site)
     try:
-        if site.hub.closed:
-            raise Full(503, "shutting down", 5)
-        if site.hub.early:
-            raise Full(503, "what happened before has not been read yet", 1)
-        network = site.doors.enter(request.remote or "")
+        network = enter(site, request)
     except Full as full:
         site.hub.figures.refused[Turned.ADDRESS if full.status == 429 else Turned.FULL] += 1
         return _full(full)
     session = None
     try:
-        answer = _handshake(request)
-        if isinstance(answer, web.Response):
-            return answer
-        session = _hand_over(request, answer, site, who, partial(site.doors.leave, network))
+        agreed = handshake(request)
+        if isinstance(agreed, web.Response):
+            return agreed
+        session = _hand_over(request, answer(agreed, site), site, who, partial(site.doors.leave, network))
         return _Handed()
     finally:
         if session is None:
             site.doors.leave(network)
+
+
+def enter(site: Site, request: Asked) -> str:
+    """Take a place; the network that has it, for `Doors.leave`.
+
+    Raises:
+        Full: there is none now.
+    """
+    if site.hub.closed:
+        raise Full(503, "shutting down", 5)
+    if site.hub.early:
+        raise Full(503, "what happened before has not been read yet", 1)
+    return site.doors.enter(request.remote or "")
 
 
 @contextmanager
@@ -77,7 +87,12 @@ def _counted(site: Site, reason: Turned) -> Iterator[None]:
         raise
 
 
-def _check_origin(request: web.Request, site: Site) -> None:
+def check_origin(request: Asked, site: Site) -> None:
+    """Let pages of other origins not listen.
+
+    Raises:
+        Refused: 403.
+    """
     origins = request.headers.getall(hdrs.ORIGIN, [])
     own = f"{request.scheme}://{request.host}"
     if origins and not (len(origins) == 1 and site.doors.admits(origins[0], own)):
@@ -87,6 +102,7 @@ def _check_origin(request: web.Request, site: Site) -> None:
 async def _identify(request: web.Request, site: Site) -> Identity:
     given = request.query.get("ticket")
     if given is None:
+        site.guess(request)
         return await site.access.check(request.headers.get(hdrs.AUTHORIZATION), ROLE)
     who = site.doors.redeem(given)
     if who is None or not site.access.still(who, ROLE):
@@ -100,7 +116,7 @@ def _full(full: Full) -> web.Response:
     return response
 
 
-def _handshake(request: web.Request) -> Mapping[str, str] | web.Response:
+def handshake(request: Asked) -> dict[str, str] | web.Response:
     """The headers of a 101, or why there is none."""
     headers = request.headers
     upgrade = [token.strip().lower() for token in headers.get(hdrs.UPGRADE, "").split(",")]
@@ -135,8 +151,14 @@ def _upgrade_first(words: str) -> web.Response:
     return response
 
 
+def answer(agreed: Mapping[str, str], site: Site) -> bytes:
+    """The head of a 101 with these headers and those that every answer has."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in {**agreed, **site.headers}.items())
+    return f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode()
+
+
 def _hand_over(
-    request: web.Request, answer: Mapping[str, str], site: Site, who: Identity, leave: Callable[[], None]
+    request: web.Request, answer: bytes, site: Site, who: Identity, leave: Callable[[], None]
 ) -> Session | None:
     """Answer with 101 and give the connection to a session; aiohttp is told that it has lost it. None: it is gone.
 
@@ -148,9 +170,8 @@ def _hand_over(
         return None
     early = _Early()
     protocol.set_parser(early)  # type: ignore[arg-type]  # all that is asked of a parser is `feed_data` and `feed_eof`
-    lines = "".join(f"{name}: {value}\r\n" for name, value in {**answer, **site.headers}.items())
     session = Session(site.hub, transport, partial(site.access.still, who, ROLE), leave)
-    session.begin(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
+    session.begin(answer)
     protocol.transport = None  # or else it would close what is no longer its own
     protocol.connection_lost(None)
     if early.data:

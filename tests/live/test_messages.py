@@ -162,3 +162,14 @@ def test_any_text_too(text: str) -> None:
         parse(text)
     except Malformed:
         pass
+
+
+def test_what_was_said_before_means_the_same_again() -> None:
+    text = '{"op":"subscribe","topics":["trades"],"since":{"trades":4}}'
+    assert messages.parse(text) is messages.parse(text)
+    long = text.replace("4}", "4" + " " * messages.SHORT + "}")
+    assert messages.parse(long) == messages.parse(text)
+    assert messages.parse(long) is not messages.parse(long)
+    for _ in range(2):
+        with pytest.raises(messages.Malformed):
+            messages.parse("{}")

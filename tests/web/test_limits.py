@@ -72,13 +72,15 @@ async def test_too_many_requests_are_429_and_scrapes_never() -> None:
     async with serving(site) as served:
         for _ in range(10):
             assert (await served.get("/api/v1/status"))[0] == 200
-        for path in ("/api/v1/status", "/", "/absent", "/ws"):
+        for path in ("/api/v1/status", "/", "/absent"):
             status, headers, body = await served.get(path, X_Forwarded_For="192.0.2.9")
             assert (status, headers["Retry-After"], problem(body)[0]) == (429, "1", "too_many")
             assert headers["Content-Security-Policy"]
         for path in ("/metrics", "/healthz", "/readyz"):
             for _ in range(30):
                 assert (await served.get(path))[0] == 200
+        for _ in range(30):
+            assert (await served.get("/ws"))[0] == 426, "the live feed has a rate of its own"
 
 
 async def test_guessing_is_slowed_down_and_whoever_was_right_once_is_not() -> None:
