@@ -101,12 +101,23 @@ def state(name: str, label: str, states: Mapping[str, tuple[str, str]], by: str)
     return " + ".join(f"{number} * {highest(name, by, **{label: text})}" for number, (text, _) in states.items())
 
 
+def unless_old(found: str, written: str, limit_seconds: int, otherwise: int) -> str:
+    """What was told; a number of its own for who told nothing for so long, because an old word is nobody's word."""
+    return f"{otherwise} + 0 * ({written} > {limit_seconds}) or {found}"
+
+
 # --- counters ----------------------------------------------------------------------------------------------------
 
 
 def rate(name: str, by: str = "", **labels: str) -> str:
     """How often a second."""
     return _over("sum", by, f"rate({series(name, **labels)}[{RATE}])")
+
+
+def running(up: str, spent: str, by: str) -> str:
+    """1 for what is there, 0 for what is not, 2 for what is there and used no processor time lately."""
+    is_up = lowest(up, by)
+    return f"{is_up} * (1 + ({rate(spent, by)} == bool 0)) or {is_up}"
 
 
 def per_minute(name: str, by: str = "", **labels: str) -> str:

@@ -9,7 +9,7 @@ from tools.grafana.looks import Steps, Texts
 from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
-CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 100}
+CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
 
 
 @dataclass(frozen=True, slots=True)

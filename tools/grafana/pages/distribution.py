@@ -82,19 +82,28 @@ AGAINST = [
     ),
 ]  # fmt: skip
 
-LIQUIDITY = [
-    table(
-        "Liquidity of pools",
-        "What is in each pool now, in the tokens' own units.",
-        "pair, pool, token",
-        Column("In the pool", total("arb_pool_reserve_tokens", "pair, pool, token"), "locale", 2),
-        sort="Pair", order="up", width=12, height=9,
+STRAYING = [
+    lines(
+        "Volatility of pairs",
+        "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
+        RATIO,
+        Query(STRAYED, "{{pair}}"), low=0,
     ),
     lines(
         "Success of pairs",
         "Share of the last hour's trades that succeeded, by pair, by the memory bank's word: it names the route of failed "
         "trades, too.",
         RATIO, Query(succeeded("pair", "1h", TRADES, source="memory_bank"), "{{pair}}"), low=0, high=1,
+    ),
+]  # fmt: skip
+
+LIQUIDITY = [
+    table(
+        "Liquidity of pools",
+        "What is in each pool now, in the tokens' own units.",
+        "pair, pool, token",
+        Column("In the pool", total("arb_pool_reserve_tokens", "pair, pool, token"), "locale", 2),
+        sort="Pair", order="up", height=9,
     ),
 ]  # fmt: skip
 
@@ -128,12 +137,6 @@ SHARES = [
               f"({increase(TRADES, 'pair', '1h', source=CHOSEN)} > 0)", "{{pair}} {{dex_buy}}"),
         low=0, high=1, many=True,
     ),
-    lines(
-        "Volatility of pairs",
-        "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
-        RATIO,
-        Query(STRAYED, "{{pair}}"), low=0,
-    ),
 ]  # fmt: skip
 
 PAGE = Page(
@@ -145,7 +148,7 @@ PAGE = Page(
         row("Where the capital is", WEIGHTS),
         row("Pairs and venues over time", OVER_TIME, SHARES),
         row("Routes", ROUTES),
-        row("Liquidity and volatility against success", AGAINST, LIQUIDITY),
+        row("Liquidity and volatility against success", AGAINST, STRAYING, LIQUIDITY),
     ),
     variables=(WORD,),
 )

@@ -60,7 +60,7 @@ SOURCES = [
     timeline(
         "Collectors",
         "When each part of the exporters could read its source.",
-        WORKS, Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), width=14, height=14,
+        WORKS, Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), height=14,
     ),
     table(
         "Collectors now",
@@ -69,7 +69,7 @@ SOURCES = [
         Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
         Column("Last success", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
         Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
-        sort="Collector", order="up", height=14,
+        sort="Collector", order="up", width=12, height=14,
     ),
 ]  # fmt: skip
 
@@ -80,8 +80,19 @@ CONFIGURED = [
         "bot, source",
         Column("Is it true?", TRUTH, texts=PROVENANCE),
         Column("Newest trade", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
-        sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=8,
+        sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=12, height=6,
     ),
+    table(
+        "Versions",
+        "What runs, and since when.",
+        "instance, version, python_version",
+        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
+               f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
+        sort="Instance", order="up", names={"python_version": "Python"},
+    ),
+]  # fmt: skip
+
+WATCHED = [
     table(
         "Settings in force: what is watched",
         "How much of each kind the exporters were told to watch, and do. The settings themselves, without secrets, are at "
@@ -93,15 +104,7 @@ CONFIGURED = [
         Column("Logs", f"count by (instance) ({series('arb_bot_log_up')})", decimals=0),
         Column("Stores", f"count by (instance) ({series('arb_storage_up')})", decimals=0),
         Column("Collectors", f"count by (instance) ({series('arb_scrape_collector_success')})", decimals=0),
-        sort="Instance", order="up", width=10,
-    ),
-    table(
-        "Versions",
-        "What runs, and since when.",
-        "instance, version, python_version",
-        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
-               f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
-        sort="Instance", order="up", names={"python_version": "Python"},
+        sort="Instance", order="up", height=5,
     ),
 ]  # fmt: skip
 
@@ -191,7 +194,7 @@ PAGE = Page(
     "Can what the other pages show be relied on? Sources, provenance, settings in force, ledger, live clients and nodes.",
     rows=(
         row("Can it be relied on?", RELIED),
-        row("Sources", SOURCES, CONFIGURED),
+        row("Sources", SOURCES, CONFIGURED, WATCHED),
         row("What the bot reports", TOLD[:2], TOLD[2:]),
         row("The exporter itself", ITSELF, LEDGER),
         row("Live clients and nodes", LIVE, PUSH),

@@ -183,15 +183,16 @@ HEADS = [
 NODES = [
     table(
         "Endpoints, one by one",
-        "Each node by its name; URLs and keys are never shown.",
+        "Each node by its name, with its calls within the shown time, and the share of the last hour's that it answered; URLs and "
+        "keys are never shown.",
         "endpoint",
         Column("Up", lowest("arb_rpc_up", "endpoint"), texts=UP),
         Column("In use", highest("arb_rpc_active", "endpoint"), texts={"1": ("yes", GREEN), "0": ("no", GREY)}),
         Column("WebSocket", lowest("arb_rpc_websocket_up", "endpoint"), texts=UP),
         Column("Behind", highest("arb_chain_head_lag_seconds", "endpoint"), SECONDS, 1, rising(5, 20)),
-        Column("Calls, shown time", increase("arb_rpc_requests_total", "endpoint"), NUMBER, 0),
+        Column("Calls", increase("arb_rpc_requests_total", "endpoint"), NUMBER, 0),
         Column(
-            "Answered, last hour",
+            "Answered",
             share(increase("arb_rpc_requests_total", "endpoint", "1h", outcome="ok"), increase("arb_rpc_requests_total", "endpoint", "1h")),
             RATIO, 1, ((None, RED), (0.95, AMBER), (0.99, GREEN)),
         ),

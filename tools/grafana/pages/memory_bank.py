@@ -84,7 +84,7 @@ DOCUMENTS = [
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
         Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=10, height=11,
+        sort="Last written", width=15, height=11,
     ),
     timeline(
         "Documents over time",
@@ -122,7 +122,6 @@ CLAIMS = [
         Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),
         Column("Gas", f"1e9 * {total(f'{SAYS}gas_cost_ether', 'bot, document')}", GWEI, 0),
         Column("Balance", highest(f"{SAYS}balance_ether", "bot, document"), ETH, 4),
-        Column("Last written", age("arb_bot_state_last_write_timestamp_seconds", "bot, document"), AGE),
         sort="Document", order="up",
     ),
 ]  # fmt: skip
@@ -142,7 +141,7 @@ COMPARED = [
         "bot, dex",
         Column("Trades", total(f"{SAYS}dex_trades", "bot, dex"), NUMBER, 0),
         Column("Succeeded", highest(f"{SAYS}dex_success_ratio", "bot, dex"), RATIO, 0),
-        sort="Trades", width=8,
+        sort="Trades", width=12,
     ),
 ]  # fmt: skip
 

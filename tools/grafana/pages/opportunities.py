@@ -93,7 +93,12 @@ WHEN = [
         "By hour of the day, all time",
         "Opportunities detected since the source's first, by the hour in the bot's own time zone.",
         NUMBER, Query(total("arb_bot_opportunities_by_hour_total", "hour", source=CHOSEN), "{{hour}}"),
-        decimals=0, no_value="nobody tells", upright=True,
+        decimals=0, no_value="nobody tells", upright=True, width=15,
+    ),
+    lines(
+        "Detected by pair",
+        "Per minute, over all venues.",
+        MINUTE, Query(per_minute(ROUTED, "pair", source=CHOSEN, stage="detected"), "{{pair}}"), low=0, no_value="nobody tells",
     ),
 ]  # fmt: skip
 
@@ -107,12 +112,7 @@ PAIRS = [
         Column("Executed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="executed"), NUMBER, 0),
         Column("Rejected", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="rejected"), NUMBER, 0),
         Column("Missed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="missed"), NUMBER, 0),
-        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14,
-    ),
-    lines(
-        "Detected by pair",
-        "Per minute, over all venues.",
-        MINUTE, Query(per_minute(ROUTED, "pair", source=CHOSEN, stage="detected"), "{{pair}}"), low=0, no_value="nobody tells",
+        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected",
     ),
 ]  # fmt: skip
 

@@ -89,7 +89,7 @@ EARNING = [
     lines(
         "Net profit, all time",
         "The sum over all trades since each source's first, after all fees that the source knows of.",
-        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent",
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False,
     ),
     lines(
         "Trades",

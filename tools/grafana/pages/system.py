@@ -3,6 +3,7 @@
 from tools.grafana.looks import (
     AGE,
     BYTES,
+    HEARD,
     LEVELS,
     MINUTE,
     NONE_DOWN,
@@ -11,6 +12,7 @@ from tools.grafana.looks import (
     NUMBER,
     RATIO,
     REACHES,
+    RUNS,
     SECONDS,
     SELF,
     STATUS,
@@ -28,21 +30,27 @@ from tools.grafana.queries import (
     lowest,
     per_minute,
     rate,
+    running,
     series,
     share,
     state,
     total,
+    unless_old,
 )
 from tools.grafana.tables import Column, table
 
 LOG = "arb_bot_log_messages_total"
+PARTS, SILENT_SECONDS = "bot, component", 600
+SPOKEN = age("arb_bot_component_last_report_timestamp_seconds", PARTS)
+COMPONENT = unless_old(state("arb_bot_component_status", "status", STATUS, PARTS), SPOKEN, SILENT_SECONDS, 4)
 MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"
 
-RUNS = [
+EXISTS = [
     stat(
         "Bot process",
-        "Whether each bot's process runs.",
-        NUMBER, Query(lowest("arb_bot_process_up", "bot"), "{{bot}}"), texts=UP,
+        "Whether each bot's process runs. One that stands still is there, but used no processor time lately: it was stopped, "
+        "hangs, or has nothing to do.",
+        NUMBER, Query(running("arb_bot_process_up", "arb_bot_process_cpu_seconds_total", "bot"), "{{bot}}"), texts=RUNS,
     ),
     stat(
         "Running for",
@@ -136,6 +144,9 @@ LOGS = [
         "Tracebacks per minute, by class of the exception; empty as long as there were none.",
         MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none",
     ),
+]  # fmt: skip
+
+READ = [
     table(
         "Logs",
         "Each log of each bot, and how much of it was read within the shown time.",
@@ -143,23 +154,23 @@ LOGS = [
         Column("Up", lowest("arb_bot_log_up", "bot, log"), texts=UP),
         Column("Last written", age("arb_bot_log_last_write_timestamp_seconds", "bot, log"), AGE, None, rising(300, 1800)),
         Column("Read", increase("arb_bot_log_bytes_total", "bot, log"), BYTES, 0),
-        sort="Bot", order="up",
+        sort="Bot", order="up", height=5,
     ),
 ]  # fmt: skip
 
 COMPONENTS = [
     table(
         "Components",
-        "Each part of the bot by its own word, and how old that is; gone an hour after the last.",
-        "bot, component",
-        Column("Status", state("arb_bot_component_status", "status", STATUS, "bot, component"), texts=STATUS),
-        Column("Last word", age("arb_bot_component_last_report_timestamp_seconds", "bot, component"), AGE, None, rising(120, 600)),
-        sort="Component", order="up", width=9,
+        "Each part of the bot by its own word, and how old that is: silent after ten minutes without one, gone after an hour.",
+        PARTS,
+        Column("Status", COMPONENT, texts=HEARD),
+        Column("Last word", SPOKEN, AGE, None, rising(120, SILENT_SECONDS)),
+        sort="Component", order="up", width=12,
     ),
     timeline(
         "Components over time",
-        "When each part of the bot was ok, degraded or down, by its own word.",
-        STATUS, Query(state("arb_bot_component_status", "status", STATUS, "bot, component"), "{{component}} · {{bot}}"),
+        "When each part of the bot was ok, degraded or down, by its own word; grey from ten minutes after its last one on.",
+        HEARD, Query(COMPONENT, "{{component}} · {{bot}}"),
     ),
 ]  # fmt: skip
 
@@ -214,10 +225,10 @@ PAGE = Page(
     "system",
     "Does the bot run, and has it what it needs?",
     rows=(
-        row("Does it run, and has it what it needs?", RUNS, OWN_WORD),
+        row("Does it run, and has it what it needs?", EXISTS, OWN_WORD),
         row("The bot's process", PROCESS),
         row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
-        row("Logs", LOGS),
+        row("Logs", LOGS, READ),
         row("Host", HOST, MORE),
     ),
 )

@@ -64,7 +64,7 @@ PERFORMANCE = [
     lines(
         "Net profit over time",
         "The sum over all trades since each source's first.",
-        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent",
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False,
     ),
     lines(
         "Gain, loss and gas",
@@ -91,7 +91,7 @@ FALLEN = [
     lines(
         "Drawdown",
         "How far each source's net profit is below the highest it ever was.",
-        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), low=0, dashed="recent", no_value="no trade",
+        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=6, low=0, dashed="recent", no_value="no trade",
     ),
     stat(
         "Drawdown now",
@@ -123,7 +123,7 @@ TRADES = [
     lines(
         "Succeeded",
         "Share of the last hour's trades that succeeded, at each moment.",
-        RATIO, Query(succeeded("bot, source", "1h"), BOT_AND_SOURCE), low=0, high=1, dashed="recent",
+        RATIO, Query(succeeded("bot, source", "1h"), BOT_AND_SOURCE), low=0, high=1, dashed="recent", last=False,
     ),
     lines(
         "Failures by reason",
@@ -229,8 +229,11 @@ STRATEGIES = [
         Column("Net profit", total(f"{STRATEGY}net_profit_ether", "strategy"), ETH, 5, SIGNED),
         Column("ROI", share(STRATEGY_NET, total(f"{STRATEGY}amount_ether_total", "strategy")), RATIO, 3, SIGNED),
         Column("Profit per gas", f"1e9 * {share(STRATEGY_NET, total(f'{STRATEGY}gas_used_total', 'strategy'))}", GWEI, 3, SIGNED),
-        sort="Net profit", width=14,
+        sort="Net profit", height=6,
     ),
+]  # fmt: skip
+
+STRATEGIES_OVER_TIME = [
     lines(
         "Net profit by strategy",
         "By the bot's events, summed over all trades since the first.",
@@ -267,7 +270,7 @@ PAGE = Page(
         row("Is it earning?", EARNING),
         row("Performance", PERFORMANCE, FALLEN, TRADES, ESTIMATES),
         row("Does the chain agree?", TRUE, REALITY),
-        row("Analytics", [ROUTES], STRATEGIES),
+        row("Analytics", [ROUTES], STRATEGIES, STRATEGIES_OVER_TIME),
         row("History, trade by trade (needs the Infinity data source)", [HISTORY], folded=True),
     ),
     variables=(WORD,),
