@@ -133,7 +133,7 @@ SHARES = [
         "Each venue's share of a pair's trades of the last hour by the chosen source: a token that moves to another venue "
         "shows here.",
         RATIO,
-        Query(f"{increase(TRADES, 'pair, dex_buy', '1h', source=CHOSEN)} / on (pair) group_left () "
+        Query(f"{increase(TRADES, 'pair, dex_buy', '1h', source=CHOSEN, pair='!unknown')} / on (pair) group_left () "
               f"({increase(TRADES, 'pair', '1h', source=CHOSEN)} > 0)", "{{pair}} {{dex_buy}}"),
         low=0, high=1, many=True,
     ),

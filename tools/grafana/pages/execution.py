@@ -11,6 +11,7 @@ from tools.grafana.looks import (
     NONE_FAILS,
     NONE_IS_FINE,
     NUMBER,
+    PURPLE,
     RATIO,
     RED,
     SECONDS,
@@ -210,7 +211,7 @@ AT_PEAKS = [
         "Share of the last hour's loans that succeeded, by provider, and how full blocks are: who fails when it matters?" + TOLD,
         RATIO,
         Query(succeeded("provider", "1h", LOANS), "{{provider}}"), Query(FULLNESS, "block fullness"),
-        low=0, high=1, colors={"fullness": AMBER}, no_value="no events",
+        low=0, high=1, colors={"fullness": PURPLE}, no_value="no events",
     ),
     bars(
         "Flash loans at peak times",

@@ -127,26 +127,29 @@ LEDGER = [
 ]  # fmt: skip
 
 LIVE = [
-    lines("Live clients", "Connections to the live feed.", NUMBER,
-          Query(total("arb_live_clients", "instance"), "{{instance}}"), low=0, decimals=0),
     lines("Live messages", "Messages per minute to all clients, by topic.", MINUTE,
           Query(per_minute("arb_live_messages_total", "topic"), "{{topic}}"), low=0, many=True),
+    lines("Live connections that ended", "How many ended per minute, by reason.", MINUTE,
+          Query(per_minute("arb_live_disconnects_total", "reason"), "{{reason}}"), low=0, many=True),
+]  # fmt: skip
+
+LISTENERS = [
+    lines("Live clients", "Connections to the live feed.", NUMBER,
+          Query(total("arb_live_clients", "instance"), "{{instance}}"), low=0, decimals=0),
     lines(
         "Publish latency",
         "From when the exporter learned something until it was written to every client that keeps up.",
         SECONDS,
         Query(quantile(0.5, LATENCY), "p50"), Query(quantile(0.99, LATENCY), "p99"), low=0, no_value="nobody listens",
     ),
-    lines("Live connections that ended", "How many ended per minute, by reason.", MINUTE,
-          Query(per_minute("arb_live_disconnects_total", "reason"), "{{reason}}"), low=0, many=True),
-]  # fmt: skip
-
-PUSH = [
-    stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
-         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured"),
     lines("Pushed to Grafana", "Messages per minute, by way and outcome.", MINUTE,
           Query(per_minute("arb_live_grafana_messages_total", "transport, outcome"), "{{transport}} {{outcome}}"),
           low=0, no_value="not configured"),
+]  # fmt: skip
+
+NODES = [
+    stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
+         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured"),
     lines("RPC calls", "Calls per second of the exporter to its nodes, by outcome.", "reqps",
           Query(rate("arb_rpc_requests_total", "endpoint, outcome"), "{{endpoint}} {{outcome}}"), low=0),
     lines("RPC latency", "How long a node takes for a batch of calls: half of them, and the slowest hundredth.", SECONDS,
@@ -197,7 +200,7 @@ PAGE = Page(
         row("Sources", SOURCES, CONFIGURED, WATCHED),
         row("What the bot reports", TOLD[:2], TOLD[2:]),
         row("The exporter itself", ITSELF, LEDGER),
-        row("Live clients and nodes", LIVE, PUSH),
+        row("Live clients and nodes", LIVE, LISTENERS, NODES),
         row("Settings in force (needs the Infinity data source)", [SETTINGS], folded=True),
     ),
 )

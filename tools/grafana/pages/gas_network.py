@@ -10,6 +10,7 @@ from tools.grafana.looks import (
     MINUTE,
     NUMBER,
     PLAIN,
+    PURPLE,
     RATIO,
     RED,
     SECONDS,
@@ -121,7 +122,7 @@ FULLNESS = [
         "blocks fill, bids are too low.",
         RATIO,
         Query(highest("arb_gas_block_used_ratio"), "block fullness"), Query(SUCCEEDED, "succeeded · {{source}}"),
-        low=0, colors={"fullness": AMBER}, width=12,
+        low=0, colors={"fullness": PURPLE}, width=12,
     ),
     lines(
         "Blocks",

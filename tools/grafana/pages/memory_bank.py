@@ -84,7 +84,7 @@ DOCUMENTS = [
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
         Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=15, height=11,
+        sort="Last written", width=15, height=12,
     ),
     timeline(
         "Documents over time",

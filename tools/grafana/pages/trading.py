@@ -91,7 +91,8 @@ FALLEN = [
     lines(
         "Drawdown",
         "How far each source's net profit is below the highest it ever was.",
-        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=6, low=0, dashed="recent", no_value="no trade",
+        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=7, low=0, dashed="recent", last=False,
+        no_value="no trade",
     ),
     stat(
         "Drawdown now",
