@@ -241,9 +241,10 @@ def test_a_line_is_named_by_labels_that_its_query_keeps(panel: Json, target: Jso
 
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.values[0]["type"] == "table"])
 def test_a_table_names_all_its_columns(panel: Json) -> None:
-    (merge, organize) = panel["transformations"]
-    assert (merge["id"], organize["id"]) == ("merge", "organize")
+    (merge, organize, sort) = panel["transformations"]
+    assert (merge["id"], organize["id"], sort["id"]) == ("merge", "organize", "sortBy")
     named = organize["options"]["renameByName"]
+    assert sort["options"]["sort"][0]["field"] in named.values()
     values = [f"Value #{target['refId']}" for target in panel["targets"]]
     assert set(values if len(values) > 1 else ["Value"]) <= set(named)
     for target in panel["targets"]:

@@ -18,13 +18,17 @@ HEIGHTS: Final = {"stat": 3, "timeseries": 8, "bargauge": 8, "table": 8, "state-
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names."""
+    """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names.
+
+    Without any figure it says `no_value`; a `gap` is where only some are missing.
+    """
 
     unit: str
     decimals: int | None = None
     steps: Steps = PLAIN
     texts: Texts | None = None
-    no_value: str = "no data"
+    no_value: str = "not known"
+    gap: str = ""
     low: float | None = None
     high: float | None = None
     colors: dict[str, str] = field(default_factory=dict)
@@ -37,7 +41,7 @@ class Look:
         found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
         found |= {name: value for name, value in limits.items() if value is not None}
         words = [mapping(self.texts)] if self.texts else []
-        return found | {"mappings": [*words, nothing(self.no_value)]}
+        return found | {"mappings": [*words, nothing(self.gap or self.no_value)]}
 
     def overrides(self) -> Iterator[Json]:
         """Colours and dashes of single lines."""
@@ -219,12 +223,16 @@ BARS: Final[Json] = {
 
 def lines(
     title: str, about: str, unit: str, *queries: Query, width: int | None = None, height: int | None = None,
-    last: bool = True, since: str = "", centred: bool = False, many: bool = False, **look: Any,
+    last: bool = True, since: str = "", centred: bool = False, many: bool = False, reach: float | None = None,
+    **look: Any,
 ) -> Panel:  # fmt: skip
-    """Lines over time; with `last`, the newest value stands beside the name; `many` have their names on the right."""
+    """Lines over time; with `last`, the newest value stands beside the name; `many` have their names on the right.
+
+    The axis goes up to `reach` at least, so that what is next to nothing looks so.
+    """
     legend = LEGEND | {"calcs": ["lastNotNull"] if last else []} | (ASIDE if many else {})
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
-    custom = LINES | ({"axisCenteredZero": True} if centred else {})
+    custom = LINES | ({"axisCenteredZero": True} if centred else {}) | ({"axisSoftMax": reach} if reach else {})
     return Panel(
         "timeseries", title, about, queries, Look(unit, **look), options, custom, "palette-classic",
         width=width, height=height, since=since,

@@ -175,8 +175,8 @@ LENGTHS = [
         "path_length",
         Column("Trades", f"{total(PATHS, 'path_length')} > 0", NUMBER, 0),
         Column("Succeeded", succeeded_ever(PATHS, "path_length"), RATIO, 0, SHARE),
-        Column("Net profit", total("arb_bot_path_net_profit_ether", "path_length"), ETH, 5, SIGNED),
-        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=12,
+        Column("Net ETH", total("arb_bot_path_net_profit_ether", "path_length"), NUMBER, 5, SIGNED),
+        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=12, no_value="no events",
     ),
     lines(
         "Success by path length",
@@ -188,20 +188,20 @@ LENGTHS = [
 BORROWED = [
     table(
         "Flash loans, all time",
-        "Each provider, from totals since the first loan: how dependable, and at what price." + TOLD,
+        "Each provider, from totals since the first loan: how dependable, and at what price, in ether, in all and of each loan." + TOLD,
         "provider",
         Column("Loans", total(LOANS, "provider"), NUMBER, 0),
         Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
-        Column("Fees", total("arb_bot_flash_loan_fee_ether_total", "provider"), ETH, 5),
-        Column("Fee of a loan", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), ETH, 5),
-        sort="Loans", width=15,
+        Column("Fees, ETH", total("arb_bot_flash_loan_fee_ether_total", "provider"), NUMBER, 5),
+        Column("Each, ETH", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), NUMBER, 5),
+        sort="Loans", width=15, no_value="no events",
     ),
     table(
         "Largest loans",
         "The largest loan of each token that each provider gave with success, in tokens." + TOLD,
         "provider, token",
         Column("Largest", highest("arb_bot_flash_loan_largest_amount", "provider, token"), "locale", 4),
-        sort="Provider", order="up", width=9,
+        sort="Provider", order="up", width=9, no_value="no events",
     ),
 ]  # fmt: skip
 

@@ -64,12 +64,12 @@ SOURCES = [
     ),
     table(
         "Collectors now",
-        "How each part fares: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
+        "How each part fares, those that fail first: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
         "collector",
         Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
         Column("Last success", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
         Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
-        sort="Collector", order="up", width=12, height=14,
+        sort="Works", order="up", width=12, height=14,
     ),
 ]  # fmt: skip
 

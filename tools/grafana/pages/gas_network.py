@@ -111,7 +111,7 @@ L1 = [
         "Base fee and blob base fee of L1, as the chain's GasPriceOracle knows them. A chain of its own has no L1 and no oracle.",
         GWEI,
         Query(gwei("arb_gas_l1_base_fee_wei"), "L1 base fee"), Query(gwei("arb_gas_l1_blob_base_fee_wei"), "blob base fee"), low=0,
-        no_value="this chain has no L1",
+        no_value="none told: a chain without an L1 has none",
     ),
 ]  # fmt: skip
 

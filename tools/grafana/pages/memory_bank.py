@@ -84,7 +84,7 @@ DOCUMENTS = [
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
         Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=15, height=12,
+        sort="Last written", width=15, height=12, no_value="no bank",
     ),
     timeline(
         "Documents over time",
@@ -118,11 +118,11 @@ CLAIMS = [
         "bot, document",
         Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0),
         Column("Succeeded", highest(f"{SAYS}success_ratio", "bot, document"), RATIO, 0),
-        Column("Net profit", total(f"{SAYS}net_profit_ether", "bot, document"), ETH, 5),
+        Column("Net ETH", total(f"{SAYS}net_profit_ether", "bot, document"), NUMBER, 5),
         Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),
         Column("Gas", f"1e9 * {total(f'{SAYS}gas_cost_ether', 'bot, document')}", GWEI, 0),
-        Column("Balance", highest(f"{SAYS}balance_ether", "bot, document"), ETH, 4),
-        sort="Document", order="up",
+        Column("Balance ETH", highest(f"{SAYS}balance_ether", "bot, document"), NUMBER, 4),
+        sort="Document", order="up", no_value="not said",
     ),
 ]  # fmt: skip
 
@@ -141,7 +141,7 @@ COMPARED = [
         "bot, dex",
         Column("Trades", total(f"{SAYS}dex_trades", "bot, dex"), NUMBER, 0),
         Column("Succeeded", highest(f"{SAYS}dex_success_ratio", "bot, dex"), RATIO, 0),
-        sort="Trades", width=12,
+        sort="Trades", width=12, no_value="not said",
     ),
 ]  # fmt: skip
 

@@ -69,13 +69,13 @@ HEALTHY = [
 
 BOTS = table(
     "Bots, by each source's word, all time",
-    "A line for each source of each bot; all time is since the source's first trade, read from totals that the exporter "
+    "A line for each source of each bot, with its net profit of the shown time and of all time, in ether; all time is since the source's first trade, read from totals that the exporter "
     "keeps, so it holds what happened before Prometheus looked. A click opens the bot's trading.",
     "bot, source",
     Column("Is it true?", TRUTH, texts=PROVENANCE),
-    Column("Net, shown", earned(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Net, all", total(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Trades", total(BY_OUTCOME, "bot, source"), NUMBER, 0),
+    Column("Shown ETH", earned(NET, "bot, source"), NUMBER, 5, SIGNED),
+    Column("Net ETH", total(NET, "bot, source"), NUMBER, 5, SIGNED),
+    Column("Trades", total(BY_OUTCOME, "bot, source"), NUMBER, 0, width=70),
     Column(
         "Succeeded",
         succeeded_ever(BY_OUTCOME, "bot, source"),
@@ -89,7 +89,7 @@ EARNING = [
     lines(
         "Net profit, all time",
         "The sum over all trades since each source's first, after all fees that the source knows of.",
-        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False,
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False, no_value="no trade",
     ),
     lines(
         "Trades",
@@ -111,13 +111,13 @@ TRUE = [
         "Trades that the bot claims with a transaction hash, and that final blocks do not have, have reverted, or have "
         "with other figures.",
         NUMBER, total("arb_reconcile_trades", status="~missing|reverted|mismatch"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, link="trading",
+        texts=NONE_FAILS, steps=NONE_IS_FINE, no_value="none claimed", link="trading",
     ),
     stat(
         "Claimed above realised",
         "Net profit that the bot claims for its confirmed trades, less what they realised on the chain after every fee.",
         ETH, f"{total('arb_reconcile_claimed_profit_ether')} - {total('arb_reconcile_realised_profit_ether')}",
-        decimals=6, link="trading",
+        decimals=6, no_value="none claimed", link="trading",
     ),
     stat(
         "Ether in the poorest wallet",
@@ -164,7 +164,7 @@ BEHIND = [
         "Oldest newest backup",
         "Time since the newest backup, of the store where it is oldest.",
         AGE, f"time() - {lowest('arb_storage_backup_last_timestamp_seconds')}",
-        steps=rising(86_400, 172_800), no_value="no backup", link="storage",
+        steps=rising(86_400, 172_800), no_value="none known", link="storage",
     ),
     stat(
         "Endpoints",

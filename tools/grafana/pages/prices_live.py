@@ -73,7 +73,7 @@ PAIRS = table(
     "pair",
     Column("Net spread", highest("arb_price_net_spread_ratio", "pair"), RATIO, 3),
     Column("Pays?", highest("arb_price_spread_profitable", "pair"), texts=PAYS),
-    sort="Pair", order="up", width=10,
+    sort="Pair", order="up", width=10, no_value="not known",
 )  # fmt: skip
 
 PAGE = Page(

@@ -31,7 +31,7 @@ LASTS = [
     stat(
         "Newest backup",
         "Time since the newest backup, in each store of backups.",
-        AGE, Query(age(BACKUP, "store"), "{{store}}"), steps=BACKUP_STEPS, no_value="no backup",
+        AGE, Query(age(BACKUP, "store"), "{{store}}"), steps=BACKUP_STEPS, no_value="none known",
     ),
     stat(
         "Free on the fullest disk",
@@ -41,17 +41,17 @@ LASTS = [
     stat(
         "All stores",
         "Bytes in all configured stores.",
-        BYTES, total("arb_storage_bytes"), no_value="none configured",
+        BYTES, total("arb_storage_bytes"),
     ),
     stat(
         "Growth of all stores",
         "How fast they grew over up to the last hour.",
-        "Bps", total("arb_storage_growth_bytes_per_second"), no_value="not known yet",
+        "Bps", total("arb_storage_growth_bytes_per_second"), no_value="not known",
     ),
     stat(
         "Not looked at whole",
         "Whether a store holds more entries than the exporter looks at (limits.store_files): its size is a lower bound then.",
-        NUMBER, highest("arb_storage_truncated"), texts=YES_IS_BAD, no_value="none configured",
+        NUMBER, highest("arb_storage_truncated"), texts=YES_IS_BAD,
     ),
 ]  # fmt: skip
 

@@ -177,13 +177,13 @@ COMPONENTS = [
 CAPACITY = [
     lines(
         "Connections and tasks in use",
-        "Of those there may be; at 100 % work waits. By the bot's events.",
+        "Of those there may be; at 100 % work waits. By the bot's events, as it last told.",
         RATIO, Query(share(total("arb_bot_pool_in_use", "bot, pool"), total("arb_bot_pool_size", "bot, pool")), "{{pool}} · {{bot}}"),
         low=0, high=1, no_value="no events",
     ),
     lines(
         "Cache hits",
-        "Share of the last hour's look-ups that a cache answered. By the bot's events.",
+        "Share of the last hour's look-ups that a cache answered. By the bot's events, as it last told.",
         RATIO,
         Query(share(increase("arb_bot_cache_hits_total", "bot, cache", "1h"),
                     f"({increase('arb_bot_cache_hits_total', 'bot, cache', '1h')} + {increase('arb_bot_cache_misses_total', 'bot, cache', '1h')})"),
@@ -192,12 +192,12 @@ CAPACITY = [
     ),
     lines(
         "Size of caches",
-        "Bytes in each cache. By the bot's events.",
+        "Bytes in each cache. By the bot's events, as it last told.",
         BYTES, Query(total("arb_bot_cache_bytes", "bot, cache"), "{{cache}} · {{bot}}"), low=0, no_value="no events",
     ),
     lines(
         "Entries of caches",
-        "Entries in each cache. By the bot's events.",
+        "Entries in each cache. By the bot's events, as it last told.",
         NUMBER, Query(total("arb_bot_cache_entries", "bot, cache"), "{{cache}} · {{bot}}"), low=0, decimals=0, no_value="no events",
     ),
 ]  # fmt: skip
