@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tools.grafana.looks import PLAIN, Steps, Texts
+from tools.grafana.looks import ETH, ETH_HOUR, GWEI, MINUTE, PLAIN, RATIO, Steps, Texts
 from tools.grafana.queries import Query
 
 type Json = dict[str, Any]
@@ -223,16 +223,13 @@ BARS: Final[Json] = {
 
 def lines(
     title: str, about: str, unit: str, *queries: Query, width: int | None = None, height: int | None = None,
-    last: bool = True, since: str = "", centred: bool = False, many: bool = False, reach: float | None = None,
-    **look: Any,
+    last: bool = True, since: str = "", centred: bool = False, many: bool = False, **look: Any,
 ) -> Panel:  # fmt: skip
-    """Lines over time; with `last`, the newest value stands beside the name; `many` have their names on the right.
-
-    The axis goes up to `reach` at least, so that what is next to nothing looks so.
-    """
+    """Lines over time; with `last`, the newest value stands beside the name; `many` have their names on the right."""
     legend = LEGEND | {"calcs": ["lastNotNull"] if last else []} | (ASIDE if many else {})
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
-    custom = LINES | ({"axisCenteredZero": True} if centred else {}) | ({"axisSoftMax": reach} if reach else {})
+    custom = LINES | ({"axisCenteredZero": True} if centred else {})
+    custom |= {"axisSoftMax": REACH[unit]} if unit in REACH else {}
     return Panel(
         "timeseries", title, about, queries, Look(unit, **look), options, custom, "palette-classic",
         width=width, height=height, since=since,
@@ -245,6 +242,8 @@ def stack(title: str, about: str, unit: str, *queries: Query, **more: Any) -> Pa
     return replace(made, custom=made.custom | {"fillOpacity": 30, "stacking": {"mode": "normal", "group": "A"}})
 
 
+REACH: Final = {RATIO: 0.0001, ETH: 0.001, ETH_HOUR: 0.001, GWEI: 0.001, MINUTE: 1}
+"""How far an axis goes at least: next to nothing looks so, and nothing is not drawn on a scale of a hundred ether."""
 LEGEND: Final[Json] = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 ASIDE: Final[Json] = {"displayMode": "table", "placement": "right"}
 # A gap of a minute is a missed scrape; a longer one is a gap.

@@ -91,7 +91,7 @@ FALLEN = [
     lines(
         "Drawdown",
         "How far each source's net profit is below the highest it ever was, on a scale of a thousandth of an ether at least.",
-        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=4, low=0, reach=0.001, dashed="recent",
+        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=4, low=0, dashed="recent",
         last=False, no_value="no trade",
     ),
     stat(
