@@ -84,6 +84,11 @@ def age(name: str, by: str = "", **labels: str) -> str:
     return f"time() - {highest(name, by, **labels)}"
 
 
+def oldest(name: str, by: str, **labels: str) -> str:
+    """Seconds since the newest timestamp of whoever told nothing for longest."""
+    return f"max({age(name, by, **labels)})"
+
+
 def down(name: str, **labels: str) -> str:
     """How many are 0; no data, rather than a soothing 0, when the exporter is not there."""
     return f"sum({series(name, **labels)} == bool 0)"
@@ -115,9 +120,9 @@ def rate(name: str, by: str = "", **labels: str) -> str:
 
 
 def running(up: str, spent: str, by: str) -> str:
-    """1 for what is there, 0 for what is not, 2 for what is there and used no processor time lately."""
+    """2 for what is there, 1 for what is there and used no processor time lately, 0 for what is not there."""
     is_up = lowest(up, by)
-    return f"{is_up} * (1 + ({rate(spent, by)} == bool 0)) or {is_up}"
+    return f"{is_up} * (1 + ({rate(spent, by)} > bool 0)) or 2 * {is_up}"
 
 
 def per_minute(name: str, by: str = "", **labels: str) -> str:

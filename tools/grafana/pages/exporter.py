@@ -7,6 +7,7 @@ from tools.grafana.looks import (
     BYTES,
     GREEN,
     MINUTE,
+    NONE_DOWN,
     NONE_FAILS,
     NONE_IS_FINE,
     NUMBER,
@@ -29,9 +30,9 @@ LATENCY = "arb_live_publish_latency_seconds"
 
 RELIED = [
     stat(
-        "Exporters",
-        "Whether Prometheus reaches each exporter. While one is down, nothing it watches is known.",
-        NUMBER, Query(f"min by (instance) ({SCRAPED})", "{{instance}}"), texts=UP,
+        "Exporters down",
+        "Exporters that Prometheus cannot reach. While one is down, nothing it watches is known.",
+        "suffix: down", f"count({SCRAPED}) - sum({SCRAPED})", texts=NONE_DOWN, steps=NONE_IS_FINE,
     ),
     stat(
         "Collectors failing",
@@ -67,7 +68,7 @@ SOURCES = [
         "How each part fares, those that fail first: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
         "collector",
         Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
-        Column("Last success", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
+        Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
         Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
         sort="Works", order="up", width=12, height=14,
     ),
@@ -79,7 +80,7 @@ CONFIGURED = [
         "Each source of each bot, with its provenance and its newest trade.",
         "bot, source",
         Column("Is it true?", TRUTH, texts=PROVENANCE),
-        Column("Newest trade", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
+        Column("Newest", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
         sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=12, height=6,
     ),
     table(
@@ -148,8 +149,8 @@ LISTENERS = [
 ]  # fmt: skip
 
 NODES = [
-    stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
-         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured"),
+    stat("Grafana Live", "Whether Grafana takes what every exporter pushes (live.grafana).", NUMBER,
+         lowest("arb_live_grafana_up"), texts=UP, no_value="not configured"),
     lines("RPC calls", "Calls per second of the exporter to its nodes, by outcome.", "reqps",
           Query(rate("arb_rpc_requests_total", "endpoint, outcome"), "{{endpoint}} {{outcome}}"), low=0),
     lines("RPC latency", "How long a node takes for a batch of calls: half of them, and the slowest hundredth.", SECONDS,

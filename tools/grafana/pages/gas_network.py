@@ -8,6 +8,8 @@ from tools.grafana.looks import (
     GREY,
     GWEI,
     MINUTE,
+    NONE_DOWN,
+    NONE_IS_FINE,
     NUMBER,
     PLAIN,
     PURPLE,
@@ -25,9 +27,11 @@ from tools.grafana.queries import (
     Query,
     age,
     by_congestion,
+    down,
     highest,
     increase,
     lowest,
+    oldest,
     per_minute,
     quantile,
     rate,
@@ -68,13 +72,13 @@ COST = [
     ),
     stat(
         "Head's age",
-        "Time since the newest block was made.",
-        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60),
+        "Time since the newest block was made, by the exporter that is furthest behind.",
+        AGE, oldest("arb_chain_head_timestamp_seconds", "job, instance"), steps=rising(15, 60),
     ),
     stat(
         "Endpoints",
-        "Whether each node answers and serves the right chain.",
-        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP,
+        "Nodes that do not answer, or serve another chain; each of them is in the table below.",
+        "suffix: down", down("arb_rpc_up"), texts=NONE_DOWN, steps=NONE_IS_FINE,
     ),
 ]  # fmt: skip
 

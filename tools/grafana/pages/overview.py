@@ -31,6 +31,7 @@ from tools.grafana.queries import (
     highest,
     increase,
     lowest,
+    oldest,
     per_minute,
     series,
     succeeded_ever,
@@ -145,13 +146,13 @@ TRUE = [
 BEHIND = [
     stat(
         "Memory banks",
-        "Whether each memory bank is there and can be read.",
-        NUMBER, Query(lowest("arb_memory_bank_up", "bot"), "{{bot}}"), texts=UP, link="memory-bank",
+        "Memory banks that are not there or cannot be read.",
+        "suffix: down", down("arb_memory_bank_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, link="memory-bank",
     ),
     stat(
         "State last written",
-        "Time since anything in state/ was written; the supported bot writes every 10 s.",
-        AGE, age("arb_memory_bank_last_write_timestamp_seconds", directory="state"),
+        "Time since anything in state/ was written, of several bots the longest; the supported bot writes every 10 s.",
+        AGE, oldest("arb_memory_bank_last_write_timestamp_seconds", "bot", directory="state"),
         steps=rising(120, 600), link="memory-bank",
     ),
     stat(
@@ -168,13 +169,13 @@ BEHIND = [
     ),
     stat(
         "Endpoints",
-        "Whether each node answers and serves the right chain.",
-        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP, link="gas-network",
+        "Nodes that do not answer, or serve another chain.",
+        "suffix: down", down("arb_rpc_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, link="gas-network",
     ),
     stat(
         "Head's age",
-        "Time since the newest block was made.",
-        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60), link="gas-network",
+        "Time since the newest block was made, by the exporter that is furthest behind.",
+        AGE, oldest("arb_chain_head_timestamp_seconds", "job, instance"), steps=rising(15, 60), link="gas-network",
     ),
 ]  # fmt: skip
 

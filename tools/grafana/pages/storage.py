@@ -29,9 +29,9 @@ LASTS = [
         "suffix: down", down("arb_storage_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, no_value="none configured",
     ),
     stat(
-        "Newest backup",
-        "Time since the newest backup, in each store of backups.",
-        AGE, Query(age(BACKUP, "store"), "{{store}}"), steps=BACKUP_STEPS, no_value="none known",
+        "Oldest newest backup",
+        "Time since the newest backup, of the store where it is oldest.",
+        AGE, f"time() - {lowest(BACKUP)}", steps=BACKUP_STEPS, no_value="none known",
     ),
     stat(
         "Free on the fullest disk",

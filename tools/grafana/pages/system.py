@@ -43,19 +43,22 @@ LOG = "arb_bot_log_messages_total"
 PARTS, SILENT_SECONDS = "bot, component", 600
 SPOKEN = age("arb_bot_component_last_report_timestamp_seconds", PARTS)
 COMPONENT = unless_old(state("arb_bot_component_status", "status", STATUS, PARTS), SPOKEN, SILENT_SECONDS, 4)
+RUNNING = running("arb_bot_process_up", "arb_bot_process_cpu_seconds_total", "bot")
+SAYS = state("arb_bot_status", "status", SELF, "bot")
+BEHIND = f"min by (bot) ({series('arb_chain_head_block')} - on (job, instance) group_right () {series('arb_bot_reported_block')})"
 MEMORY = f"{series('arb_host_memory_used_bytes')} / {series('arb_host_memory_total_bytes')}"
 
 EXISTS = [
     stat(
         "Bot process",
-        "Whether each bot's process runs. One that stands still is there, but used no processor time lately: it was stopped, "
-        "hangs, or has nothing to do.",
-        NUMBER, Query(running("arb_bot_process_up", "arb_bot_process_cpu_seconds_total", "bot"), "{{bot}}"), texts=RUNS,
+        "Whether the bot's process runs, of several the worst. One that stands still is there, but used no processor time "
+        "lately: it was stopped, hangs, or has nothing to do.",
+        NUMBER, f"min({RUNNING})", texts=RUNS,
     ),
     stat(
         "Running for",
-        "Time since the bot's process was started.",
-        AGE, Query(age("arb_bot_process_start_timestamp_seconds", "bot"), "{{bot}}"), no_value="not running",
+        "Time since the bot's process was started, of several the last one.",
+        AGE, age("arb_bot_process_start_timestamp_seconds"), no_value="not running",
     ),
     stat(
         "Errors in logs, last hour",
@@ -82,24 +85,24 @@ EXISTS = [
 OWN_WORD = [
     stat(
         "Status, by its own word",
-        "What the bot's state.json says it is doing.",
-        NUMBER, Query(state("arb_bot_status", "status", SELF, "bot"), "{{bot}}"), texts=SELF, no_value="not said",
+        "What the bot's state.json says it is doing, of several bots the worst.",
+        NUMBER, f"max({SAYS})", texts=SELF, no_value="not said",
     ),
     stat(
         "Reaches its node",
-        "Whether the bot says that it reaches its node.",
-        NUMBER, Query(lowest("arb_bot_web3_connected", "bot"), "{{bot}}"), texts=REACHES, no_value="not said",
+        "Whether every bot says that it reaches its node.",
+        NUMBER, lowest("arb_bot_web3_connected"), texts=REACHES, no_value="not said",
     ),
     stat(
         "Blocks behind",
-        "How far the newest block that the bot knows of is behind the chain's.",
-        NUMBER, Query(f"min by (bot) ({series('arb_chain_head_block')} - on (job, instance) group_right () {series('arb_bot_reported_block')})", "{{bot}}"),
+        "How far the newest block that the bot knows of is behind the chain's, of several bots the furthest.",
+        NUMBER, f"max({BEHIND})",
         decimals=0, steps=rising(10, 60), no_value="not said",
     ),
     stat(
         "Its API",
-        "Whether the bot's own API answered the last request (bot.api).",
-        NUMBER, Query(lowest("arb_bot_api_up", "bot"), "{{bot}}"), texts=UP, no_value="not configured",
+        "Whether every bot's own API answered the last request (bot.api).",
+        NUMBER, lowest("arb_bot_api_up"), texts=UP, no_value="not configured",
     ),
     stat(
         "Its API takes",
@@ -110,6 +113,21 @@ OWN_WORD = [
         "Parts down",
         "Parts of the bot that do not run, by its system_state.json.",
         NUMBER, down("arb_bot_reported_component_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, no_value="not said",
+    ),
+]  # fmt: skip
+
+EACH = [
+    table(
+        "Bots, one by one",
+        "What the figures above say, bot by bot, those that need somebody first.",
+        "bot",
+        Column("Process", RUNNING, texts=RUNS),
+        Column("Running for", age("arb_bot_process_start_timestamp_seconds", "bot"), AGE),
+        Column("Its own word", SAYS, texts=SELF),
+        Column("Its node", lowest("arb_bot_web3_connected", "bot"), texts=REACHES),
+        Column("Blocks behind", BEHIND, NUMBER, 0, rising(10, 60)),
+        Column("Its API", lowest("arb_bot_api_up", "bot"), texts=UP),
+        sort="Process", order="up", height=5,
     ),
 ]  # fmt: skip
 
@@ -225,7 +243,7 @@ PAGE = Page(
     "system",
     "Does the bot run, and has it what it needs?",
     rows=(
-        row("Does it run, and has it what it needs?", EXISTS, OWN_WORD),
+        row("Does it run, and has it what it needs?", EXISTS, OWN_WORD, EACH),
         row("The bot's process", PROCESS),
         row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
         row("Logs", LOGS, READ),
