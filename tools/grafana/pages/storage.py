@@ -66,7 +66,7 @@ STORES = [
         Column("Growth", total("arb_storage_growth_bytes_per_second", "store"), "Bps", 1),
         Column("Last written", age("arb_storage_last_write_timestamp_seconds", "store"), AGE),
         Column("Backups", total("arb_storage_backups", "store"), NUMBER, 0),
-        Column("Newest backup", age(BACKUP, "store"), AGE, None, BACKUP_STEPS),
+        Column("Backed up", age(BACKUP, "store"), AGE, None, BACKUP_STEPS),
         sort="Store", order="up", height=6,
     ),
 ]  # fmt: skip

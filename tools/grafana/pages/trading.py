@@ -83,7 +83,7 @@ PERFORMANCE = [
         RATIO,
         Query(share(increase("arb_bot_gas_cost_ether_total", "bot, source", "1h"),
                     increase("arb_bot_gain_ether_total", "bot, source", "1h")), BOT_AND_SOURCE),
-        low=0, dashed="recent",
+        low=0, dashed="recent", no_value="no trade",
     ),
 ]  # fmt: skip
 
