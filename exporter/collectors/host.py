@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exporter.collector import Collector, Poll, Sources
-from exporter.metrics import Family, counter, gauge
-from exporter.sources.host import Host, HostSample
+from exporter.metrics import Family, counter, gauge, label
+from exporter.sources.host import FileSystem, Host, HostSample
 
 CPU = gauge("arb_host_cpu_usage_ratio", "Share of all processors' time that was used since the last look.")
 MEMORY_USED = gauge("arb_host_memory_used_bytes", "Memory in use, without what can be freed at once.")
@@ -24,20 +24,26 @@ WRITTEN = counter("arb_host_disk_written_bytes_total", "Bytes written to all dis
 
 def render(sample: HostSample) -> Iterator[Family]:
     """All of it; without devices of a kind their counters are absent."""
+    systems = list(_named(sample.file_systems))
     yield CPU.maybe(sample.cpu_usage_ratio)
     yield MEMORY_USED(sample.memory_used_bytes)
     yield MEMORY_TOTAL(sample.memory_total_bytes)
     yield SWAP_USED(sample.swap_used_bytes)
     yield SWAP_TOTAL(sample.swap_total_bytes)
     yield LOAD(sample.load1)
-    yield FREE.each(((system.mountpoint,), system.free_bytes) for system in sample.file_systems)
-    yield SIZE.each(((system.mountpoint,), system.size_bytes) for system in sample.file_systems)
+    yield FREE.each(((system.mountpoint,), system.free_bytes) for system in systems)
+    yield SIZE.each(((system.mountpoint,), system.size_bytes) for system in systems)
     received, sent = sample.network or (None, None)
     read, written = sample.disk or (None, None)
     yield RECEIVED.maybe(received)
     yield SENT.maybe(sent)
     yield READ.maybe(read)
     yield WRITTEN.maybe(written)
+
+
+def _named(systems: Iterable[FileSystem]) -> Iterator[FileSystem]:
+    """Those whose path can be a label, unlike many of containers: several as one `other` would be none of them."""
+    return (system for system in systems if label(system.mountpoint) == system.mountpoint)
 
 
 def _open(sources: Sources) -> Poll:

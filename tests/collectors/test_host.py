@@ -1,9 +1,11 @@
 """The machine as samples."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from exporter.collector import Poll
 from exporter.collectors.host import COLLECTOR
+from exporter.metrics import gate
 from exporter.sources.host import FileSystem, HostSample
 from tests.sources_for_tests import settings, shown, sources
 
@@ -34,6 +36,14 @@ def test_what_is_not_known_is_absent() -> None:
     found = shown(COLLECTOR, nothing)
     assert not any("cpu" in name or "network" in name or "disk" in name or "filesystem" in name for name in found)
     assert len(found) == 5
+
+
+def test_file_systems_whose_path_is_too_long_for_a_label_are_left_out_rather_than_held_back() -> None:
+    deep = tuple(FileSystem(f"/var/lib/kubelet/pods/{'0' * 36}/volumes/{name}", 1, 1) for name in ("token", "cache"))
+    families = COLLECTOR.render(replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep)))
+    gated = gate(families, COLLECTOR.metrics)
+    assert gated.dropped == 0
+    assert shown(COLLECTOR, replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep))) == shown(COLLECTOR, SAMPLE)
 
 
 async def test_it_reads_every_second(tmp_path: Path) -> None:

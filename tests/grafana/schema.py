@@ -136,7 +136,7 @@ LINES: Final = exactly(
         "spanNulls": {"type": ["integer", "boolean"]},
         "stacking": exactly({"mode": one_of("none", "normal"), "group": {"const": "A"}}),
     },
-    {"axisCenteredZero": FLAG, "lineInterpolation": {"const": "stepAfter"}},
+    {"axisCenteredZero": FLAG, "axisSoftMax": NUMBER, "lineInterpolation": {"const": "stepAfter"}},
 )
 STRIPS: Final = exactly({"lineWidth": COUNT, "fillOpacity": COUNT})
 CELLS: Final = exactly({"align": {"const": "auto"}, "filterable": FLAG}, {"cellOptions": CELL, "minWidth": COUNT})
@@ -194,8 +194,9 @@ TRANSFORMATIONS: Final[Schema] = {
     "prefixItems": [
         exactly({"id": {"const": "merge"}, "options": {"const": {}}}),
         exactly({"id": {"const": "organize"}, "options": ORGANIZE}),
+        SORT,
     ],
-    "minItems": 2,
+    "minItems": 3,
     "items": False,
 }
 

@@ -44,6 +44,7 @@ WITHOUT = {
     "gas-network: Reorg depth": "nobody reorganises the demo's chain",
     "memory-bank: Invalid records, all time": "the demo's bot writes no bad records",
     "memory-bank: Invalid records over time": "the demo's bot writes no bad records",
+    "system: Bots, one by one": "the demo's bot has no API of its own, which is one of the columns",
     "system: Its API": "the demo's bot has no API of its own",
     "system: Its API takes": "the demo's bot has no API of its own",
     "exporter: Grafana Live": "the demo runs without Grafana",

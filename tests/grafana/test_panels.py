@@ -50,6 +50,19 @@ def test_counts_are_stacked_from_zero() -> None:
     assert (found["custom"]["stacking"]["mode"], found["min"]) == ("normal", 0)
 
 
+def test_what_is_next_to_nothing_does_not_fill_the_axis() -> None:
+    found = lines("T", "A.", "suffix: ETH", ONE).json()["fieldConfig"]["defaults"]
+    assert found["custom"]["axisSoftMax"] == 0.001
+    assert "max" not in found
+
+
+def test_a_table_says_what_is_missing_and_marks_gaps() -> None:
+    found = table("T", "A.", "bot", Column("Up", "a"), no_value="no bot").json()
+    assert found["fieldConfig"]["defaults"]["noValue"] == "no bot"
+    assert found["fieldConfig"]["defaults"]["mappings"][-1]["options"]["result"]["text"] == "–"
+    assert found["transformations"][-1]["options"]["sort"] == [{"field": "Up", "desc": True}]
+
+
 def test_a_strip_of_states_has_words() -> None:
     found = timeline("T", "A.", UP, ONE).json()["fieldConfig"]["defaults"]
     assert found["mappings"][0]["options"]["1"]["text"] == "up"

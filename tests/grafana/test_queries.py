@@ -12,12 +12,14 @@ from tools.grafana.queries import (
     increase,
     per_hour,
     quantile,
+    running,
     series,
     share,
     state,
     succeeded,
     succeeded_ever,
     total,
+    unless_old,
 )
 
 MEMORY = "arb_exporter_resident_memory_bytes"
@@ -73,6 +75,17 @@ def test_states_are_numbers_that_words_are_given_to() -> None:
     found = state("arb_bot_data_provenance", "provenance", {"1": ("real", "green"), "2": ("simulated", "red")}, "bot")
     assert found.startswith("1 * max by (bot) (")
     assert 'provenance="simulated"' in found.split(" + 2 * ")[1]
+
+
+def test_who_is_there_without_using_time_stands_still() -> None:
+    found = running("arb_bot_process_up", "arb_bot_process_cpu_seconds_total", "bot")
+    is_up = f"min by (bot) ({series('arb_bot_process_up')})"
+    assert found.startswith(f"{is_up} * (1 + (sum by (bot) (rate(")
+    assert found.endswith(f" > bool 0)) or 2 * {is_up}")
+
+
+def test_an_old_word_is_nobodys_word() -> None:
+    assert unless_old("state", "age", 600, 4) == "4 + 0 * (age > 600) or state"
 
 
 def test_who_is_not_there_is_not_called_down() -> None:

@@ -39,14 +39,16 @@ def falling(red: float, amber: float) -> Steps:
 NONE_IS_FINE: Final[Steps] = ((None, GREEN), (1, RED))
 NONE_IS_BETTER: Final[Steps] = ((None, GREEN), (1, AMBER))
 UP: Final[Texts] = {"1": ("up", GREEN), "0": ("down", RED)}
+RUNS: Final[Texts] = {"2": ("up", GREEN), "1": ("stands still", AMBER), "0": ("down", RED)}
 WORKS: Final[Texts] = {"1": ("works", GREEN), "0": ("fails", RED)}
 VALID: Final[Texts] = {"1": ("valid", GREEN), "0": ("broken", RED)}
 YES_IS_FINE: Final[Texts] = {"1": ("yes", GREEN), "0": ("no", AMBER)}
 YES_IS_BAD: Final[Texts] = {"0": ("no", GREEN), "1": ("yes", RED)}
 PAYS: Final[Texts] = {"1": ("pays", GREEN), "0": ("does not pay", GREY)}
 REACHES: Final[Texts] = {"1": ("yes", GREEN), "0": ("no", RED)}
-SELF: Final[Texts] = {"1": ("running", GREEN), "2": ("stopped", RED), "3": ("error", RED), "4": ("other", AMBER)}
+SELF: Final[Texts] = {"1": ("running", GREEN), "2": ("other", AMBER), "3": ("stopped", RED), "4": ("error", RED)}
 STATUS: Final[Texts] = {"1": ("ok", GREEN), "2": ("degraded", AMBER), "3": ("down", RED)}
+HEARD: Final[Texts] = STATUS | {"4": ("silent", GREY)}
 PROVENANCE: Final[Texts] = {"1": ("real", GREEN), "2": ("unverified", AMBER), "3": ("simulated", RED)}
 """From the best to the worst."""
 NONE_DOWN: Final[Texts] = {"0": ("all up", GREEN)}

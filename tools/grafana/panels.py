@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tools.grafana.looks import PLAIN, Steps, Texts
+from tools.grafana.looks import ETH, ETH_HOUR, GWEI, MINUTE, PLAIN, RATIO, Steps, Texts
 from tools.grafana.queries import Query
 
 type Json = dict[str, Any]
@@ -18,13 +18,17 @@ HEIGHTS: Final = {"stat": 3, "timeseries": 8, "bargauge": 8, "table": 8, "state-
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names."""
+    """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names.
+
+    Without any figure it says `no_value`; a `gap` is where only some are missing.
+    """
 
     unit: str
     decimals: int | None = None
     steps: Steps = PLAIN
     texts: Texts | None = None
-    no_value: str = "no data"
+    no_value: str = "not known"
+    gap: str = ""
     low: float | None = None
     high: float | None = None
     colors: dict[str, str] = field(default_factory=dict)
@@ -37,7 +41,7 @@ class Look:
         found: Json = {"unit": self.unit, "noValue": self.no_value, "thresholds": {"mode": "absolute", "steps": steps}}
         found |= {name: value for name, value in limits.items() if value is not None}
         words = [mapping(self.texts)] if self.texts else []
-        return found | {"mappings": [*words, nothing(self.no_value)]}
+        return found | {"mappings": [*words, nothing(self.gap or self.no_value)]}
 
     def overrides(self) -> Iterator[Json]:
         """Colours and dashes of single lines."""
@@ -225,6 +229,7 @@ def lines(
     legend = LEGEND | {"calcs": ["lastNotNull"] if last else []} | (ASIDE if many else {})
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     custom = LINES | ({"axisCenteredZero": True} if centred else {})
+    custom |= {"axisSoftMax": REACH[unit]} if unit in REACH else {}
     return Panel(
         "timeseries", title, about, queries, Look(unit, **look), options, custom, "palette-classic",
         width=width, height=height, since=since,
@@ -237,6 +242,8 @@ def stack(title: str, about: str, unit: str, *queries: Query, **more: Any) -> Pa
     return replace(made, custom=made.custom | {"fillOpacity": 30, "stacking": {"mode": "normal", "group": "A"}})
 
 
+REACH: Final = {RATIO: 0.0001, ETH: 0.001, ETH_HOUR: 0.001, GWEI: 0.001, MINUTE: 1}
+"""How far an axis goes at least: next to nothing looks so, and nothing is not drawn on a scale of a hundred ether."""
 LEGEND: Final[Json] = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 ASIDE: Final[Json] = {"displayMode": "table", "placement": "right"}
 # A gap of a minute is a missed scrape; a longer one is a gap.

@@ -84,6 +84,11 @@ def age(name: str, by: str = "", **labels: str) -> str:
     return f"time() - {highest(name, by, **labels)}"
 
 
+def oldest(name: str, by: str, **labels: str) -> str:
+    """Seconds since the newest timestamp of whoever told nothing for longest."""
+    return f"max({age(name, by, **labels)})"
+
+
 def down(name: str, **labels: str) -> str:
     """How many are 0; no data, rather than a soothing 0, when the exporter is not there."""
     return f"sum({series(name, **labels)} == bool 0)"
@@ -101,12 +106,23 @@ def state(name: str, label: str, states: Mapping[str, tuple[str, str]], by: str)
     return " + ".join(f"{number} * {highest(name, by, **{label: text})}" for number, (text, _) in states.items())
 
 
+def unless_old(found: str, written: str, limit_seconds: int, otherwise: int) -> str:
+    """What was told; a number of its own for who told nothing for so long, because an old word is nobody's word."""
+    return f"{otherwise} + 0 * ({written} > {limit_seconds}) or {found}"
+
+
 # --- counters ----------------------------------------------------------------------------------------------------
 
 
 def rate(name: str, by: str = "", **labels: str) -> str:
     """How often a second."""
     return _over("sum", by, f"rate({series(name, **labels)}[{RATE}])")
+
+
+def running(up: str, spent: str, by: str) -> str:
+    """2 for what is there, 1 for what is there and used no processor time lately, 0 for what is not there."""
+    is_up = lowest(up, by)
+    return f"{is_up} * (1 + ({rate(spent, by)} > bool 0)) or 2 * {is_up}"
 
 
 def per_minute(name: str, by: str = "", **labels: str) -> str:

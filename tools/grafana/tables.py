@@ -9,7 +9,7 @@ from tools.grafana.looks import Steps, Texts
 from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
-CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 100}
+CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Column:
 
 def table(
     title: str, about: str, key: str, *columns: Column, sort: str = "", order: Literal["up", "down"] = "down",
-    links: str = "", width: int | None = None, height: int | None = None, no_value: str = "–",
+    links: str = "", width: int | None = None, height: int | None = None, no_value: str = "none",
     names: dict[str, str] | None = None,
 ) -> Panel:  # fmt: skip
     """A row for each combination of the labels in `key`, a column for each figure; `links` is the page a row opens."""
@@ -55,13 +55,16 @@ def table(
         "includeByName": {},
     }
     opened = override(shown[labels[0]], links=[_row_link(links, labels)]) if links else None
-    by = sort or columns[0].title
+    by, falls = sort or columns[0].title, order == "down"
+    # Both: the rows come sorted, and the heading shows by what.
+    rows = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": by, "desc": falls}]}}
     return Panel(
-        "table", title, about, tuple(Query(column.expr) for column in columns), Look("none", no_value=no_value),
-        {"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": by, "desc": order == "down"}]},
+        "table", title, about, tuple(Query(column.expr) for column in columns),
+        Look("none", no_value=no_value, gap="–"),
+        {"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": by, "desc": falls}]},
         CELLS,
         overrides=(*(column.override() for column in columns), *((opened,) if opened else ())),
-        transformations=({"id": "merge", "options": {}}, {"id": "organize", "options": arranged}),
+        transformations=({"id": "merge", "options": {}}, {"id": "organize", "options": arranged}, rows),
         width=width, height=height,
     )  # fmt: skip
 

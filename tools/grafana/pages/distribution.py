@@ -16,17 +16,17 @@ PROFIT = [
     bars(
         "Net profit by pair, all time",
         "By the chosen source's word, since its first trade.",
-        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), decimals=5, steps=SIGNED, low=None,
+        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
         "Net profit by venue bought at, all time",
         "By the chosen source's word, since its first trade.",
-        ETH, Query(total(NET, "dex_buy", source=CHOSEN), "{{dex_buy}}"), decimals=5, steps=SIGNED, low=None,
+        ETH, Query(total(NET, "dex_buy", source=CHOSEN), "{{dex_buy}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
         "Net profit by venue sold at, all time",
         "By the chosen source's word, since its first trade.",
-        ETH, Query(total(NET, "dex_sell", source=CHOSEN), "{{dex_sell}}"), decimals=5, steps=SIGNED, low=None,
+        ETH, Query(total(NET, "dex_sell", source=CHOSEN), "{{dex_sell}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -34,32 +34,33 @@ OVER_TIME = [
     lines(
         "Net profit by pair",
         "The chosen source's net profit, summed over all its trades since the first.",
-        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"),
+        ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), no_value="no trade",
     ),
     lines(
         "Trades by pair",
         "Trades per minute by the chosen source.",
-        MINUTE, Query(per_minute(TRADES, "pair", source=CHOSEN), "{{pair}}"), low=0,
+        MINUTE, Query(per_minute(TRADES, "pair", source=CHOSEN), "{{pair}}"), low=0, no_value="no trade",
     ),
     lines(
         "Trades by venues",
         "Trades per minute by the chosen source, by where was bought and where sold.",
-        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0,
+        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0, no_value="no trade",
     ),
 ]  # fmt: skip
 
 ROUTES = [
     table(
         "Routes, all time",
-        "A line for each pair and way through the venues, from the chosen source's totals since its first trade. The chain "
+        "A line for each pair and way through the venues, from the chosen source's totals since its first trade; the "
+        "net profit is in ether, also of the shown time alone. The chain "
         "does not tell which route a reverted transaction meant: those are `unknown`.",
         ROUTE,
-        Column("Trades", total(TRADES, ROUTE, source=CHOSEN), NUMBER, 0),
+        Column("Trades", total(TRADES, ROUTE, source=CHOSEN), NUMBER, 0, width=70),
         Column("Share", f"{total(TRADES, ROUTE, source=CHOSEN)} / scalar({total(TRADES, source=CHOSEN)})", RATIO, 1),
         Column("Succeeded", succeeded_ever(TRADES, ROUTE, source=CHOSEN), RATIO, 0, SHARE),
-        Column("Net profit", total(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
-        Column("Shown time", earned(NET, ROUTE, source=CHOSEN), ETH, 5, SIGNED),
-        names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
+        Column("Net ETH", total(NET, ROUTE, source=CHOSEN), NUMBER, 5, SIGNED),
+        Column("Shown ETH", earned(NET, ROUTE, source=CHOSEN), NUMBER, 5, SIGNED),
+        names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net ETH", height=9, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -82,19 +83,28 @@ AGAINST = [
     ),
 ]  # fmt: skip
 
+STRAYING = [
+    lines(
+        "Volatility of pairs",
+        "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
+        RATIO,
+        Query(STRAYED, "{{pair}}"), low=0,
+    ),
+    lines(
+        "Success of pairs",
+        "Share of the last hour's trades that succeeded, by pair, by the memory bank's word: it names the route of failed "
+        "trades, too.",
+        RATIO, Query(succeeded("pair", "1h", TRADES, source="memory_bank"), "{{pair}}"), low=0, high=1, no_value="no trade",
+    ),
+]  # fmt: skip
+
 LIQUIDITY = [
     table(
         "Liquidity of pools",
         "What is in each pool now, in the tokens' own units.",
         "pair, pool, token",
         Column("In the pool", total("arb_pool_reserve_tokens", "pair, pool, token"), "locale", 2),
-        sort="Pair", order="up", width=12, height=9,
-    ),
-    lines(
-        "Success of pairs",
-        "Share of the last hour's trades that succeeded, by pair, by the memory bank's word: it names the route of failed "
-        "trades, too.",
-        RATIO, Query(succeeded("pair", "1h", TRADES, source="memory_bank"), "{{pair}}"), low=0, high=1,
+        sort="Pair", order="up", height=9, no_value="not known",
     ),
 ]  # fmt: skip
 
@@ -124,15 +134,9 @@ SHARES = [
         "Each venue's share of a pair's trades of the last hour by the chosen source: a token that moves to another venue "
         "shows here.",
         RATIO,
-        Query(f"{increase(TRADES, 'pair, dex_buy', '1h', source=CHOSEN)} / on (pair) group_left () "
+        Query(f"{increase(TRADES, 'pair, dex_buy', '1h', source=CHOSEN, pair='!unknown')} / on (pair) group_left () "
               f"({increase(TRADES, 'pair', '1h', source=CHOSEN)} > 0)", "{{pair}} {{dex_buy}}"),
-        low=0, high=1, many=True,
-    ),
-    lines(
-        "Volatility of pairs",
-        "How far a pair's price strayed over the last hour, as a part of its mean; over all its venues.",
-        RATIO,
-        Query(STRAYED, "{{pair}}"), low=0,
+        low=0, high=1, many=True, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -145,7 +149,7 @@ PAGE = Page(
         row("Where the capital is", WEIGHTS),
         row("Pairs and venues over time", OVER_TIME, SHARES),
         row("Routes", ROUTES),
-        row("Liquidity and volatility against success", AGAINST, LIQUIDITY),
+        row("Liquidity and volatility against success", AGAINST, STRAYING, LIQUIDITY),
     ),
     variables=(WORD,),
 )

@@ -11,6 +11,7 @@ from tools.grafana.looks import (
     NONE_FAILS,
     NONE_IS_FINE,
     NUMBER,
+    PURPLE,
     RATIO,
     RED,
     SECONDS,
@@ -78,14 +79,14 @@ THROUGH = [
 WALLETS = [
     table(
         "Wallets",
-        "Each wallet and contract: what it has, how long that lasts at the pace of up to the last day, what it sent, and what reorgs took back.",
+        "Each wallet and contract: what it has, how long that lasts at the pace of up to the last day, what it sent and what reorgs took back within the shown time.",
         "wallet",
         Column("Ether", total("arb_wallet_balance_ether", "wallet"), ETH, 4, falling(0.05, 0.15)),
         Column("Runway", lowest("arb_wallet_runway_seconds", "wallet"), AGE, None, falling(86_400, 259_200)),
         Column("Waiting", total("arb_wallet_pending_transactions", "wallet"), NUMBER, 0),
-        Column("Sent, shown time", increase(SENT, "wallet"), NUMBER, 0),
+        Column("Sent", increase(SENT, "wallet"), NUMBER, 0),
         Column("Not final yet", total("arb_wallet_transactions_provisional", "wallet"), NUMBER, 0),
-        Column("Taken back, shown time", increase("arb_wallet_transactions_reverted_by_reorg_total", "wallet"), NUMBER, 0),
+        Column("Taken back", increase("arb_wallet_transactions_reverted_by_reorg_total", "wallet"), NUMBER, 0),
         sort="Wallet", order="up", height=6,
     ),
 ]  # fmt: skip
@@ -140,7 +141,7 @@ TIMING = [
         "How long each phase takes for half of the trades of the last hour, and for nine of ten." + TOLD,
         SECONDS,
         Query(quantile(0.5, PHASES, "phase", "1h"), "p50 · {{phase}}"),
-        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50", height=10,
+        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50",
     ),
     lines(
         "Slippage by venue",
@@ -150,10 +151,20 @@ TIMING = [
         Query(quantile(0.5, SLIPPAGE, "dex", "1h"), "p50 · {{dex}}"),
         Query(quantile(0.9, SLIPPAGE, "dex", "1h"), "p90 · {{dex}}"), low=0, no_value="no events", dashed="p50",
     ),
+]  # fmt: skip
+
+SPENT = [
     lines(
         "Fees by kind, as the bot says",
         "Per hour. The L1 data fee is a part of gas; venues' fees are part of the price." + TOLD,
         ETH_HOUR, Query(per_hour("arb_bot_fees_ether_total", "kind"), "{{kind}}"), low=0, no_value="no events",
+    ),
+    lines(
+        "Gas of a trade by strategy",
+        "Mean units of gas of the last hour's trades, by strategy." + TOLD,
+        "locale",
+        Query(share(increase("arb_bot_strategy_gas_used_total", "strategy", "1h"), increase("arb_bot_strategy_trades_total", "strategy", "1h")), "{{strategy}}"),
+        low=0, decimals=0, no_value="no events",
     ),
 ]  # fmt: skip
 
@@ -164,15 +175,8 @@ LENGTHS = [
         "path_length",
         Column("Trades", f"{total(PATHS, 'path_length')} > 0", NUMBER, 0),
         Column("Succeeded", succeeded_ever(PATHS, "path_length"), RATIO, 0, SHARE),
-        Column("Net profit", total("arb_bot_path_net_profit_ether", "path_length"), ETH, 5, SIGNED),
-        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=8,
-    ),
-    lines(
-        "Gas of a trade by strategy",
-        "Mean units of gas of the last hour's trades, by strategy." + TOLD,
-        "locale",
-        Query(share(increase("arb_bot_strategy_gas_used_total", "strategy", "1h"), increase("arb_bot_strategy_trades_total", "strategy", "1h")), "{{strategy}}"),
-        low=0, decimals=0, no_value="no events",
+        Column("Net ETH", total("arb_bot_path_net_profit_ether", "path_length"), NUMBER, 5, SIGNED),
+        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=12, no_value="no events",
     ),
     lines(
         "Success by path length",
@@ -184,31 +188,31 @@ LENGTHS = [
 BORROWED = [
     table(
         "Flash loans, all time",
-        "Each provider, from totals since the first loan: how dependable, and at what price." + TOLD,
+        "Each provider, from totals since the first loan: how dependable, and at what price, in ether, in all and of each loan." + TOLD,
         "provider",
         Column("Loans", total(LOANS, "provider"), NUMBER, 0),
         Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
-        Column("Fees", total("arb_bot_flash_loan_fee_ether_total", "provider"), ETH, 5),
-        Column("Fee of a loan", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), ETH, 5),
-        sort="Loans", width=9,
+        Column("Fees, ETH", total("arb_bot_flash_loan_fee_ether_total", "provider"), NUMBER, 5),
+        Column("Each, ETH", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), NUMBER, 5),
+        sort="Loans", width=15, no_value="no events",
     ),
     table(
         "Largest loans",
         "The largest loan of each token that each provider gave with success, in tokens." + TOLD,
         "provider, token",
         Column("Largest", highest("arb_bot_flash_loan_largest_amount", "provider, token"), "locale", 4),
-        sort="Provider", order="up", width=6,
+        sort="Provider", order="up", width=9, no_value="no events",
     ),
+]  # fmt: skip
+
+AT_PEAKS = [
     lines(
         "Flash loans against congestion",
         "Share of the last hour's loans that succeeded, by provider, and how full blocks are: who fails when it matters?" + TOLD,
         RATIO,
         Query(succeeded("provider", "1h", LOANS), "{{provider}}"), Query(FULLNESS, "block fullness"),
-        low=0, high=1, colors={"fullness": AMBER}, no_value="no events",
+        low=0, high=1, colors={"fullness": PURPLE}, no_value="no events",
     ),
-]  # fmt: skip
-
-AT_PEAKS = [
     bars(
         "Flash loans at peak times",
         "Share of the shown time's loans that succeeded, by provider and by how far the base fee was above its median of the last "
@@ -248,7 +252,7 @@ PAGE = Page(
     rows=(
         row("Do trades get through, and at what cost?", THROUGH, WALLETS),
         row("On the chain", CHAIN),
-        row("How fast, and how far from the quote", TIMING, LENGTHS),
+        row("How fast, and how far from the quote", TIMING, SPENT, LENGTHS),
         row("Flash loans", BORROWED, AT_PEAKS),
         row("Protection from MEV", PROTECTED),
         row("Wallets over time", BALANCES),

@@ -7,6 +7,7 @@ from tools.grafana.looks import (
     BYTES,
     GREEN,
     MINUTE,
+    NONE_DOWN,
     NONE_FAILS,
     NONE_IS_FINE,
     NUMBER,
@@ -29,9 +30,9 @@ LATENCY = "arb_live_publish_latency_seconds"
 
 RELIED = [
     stat(
-        "Exporters",
-        "Whether Prometheus reaches each exporter. While one is down, nothing it watches is known.",
-        NUMBER, Query(f"min by (instance) ({SCRAPED})", "{{instance}}"), texts=UP,
+        "Exporters down",
+        "Exporters that Prometheus cannot reach. While one is down, nothing it watches is known.",
+        "suffix: down", f"count({SCRAPED}) - sum({SCRAPED})", texts=NONE_DOWN, steps=NONE_IS_FINE,
     ),
     stat(
         "Collectors failing",
@@ -60,16 +61,16 @@ SOURCES = [
     timeline(
         "Collectors",
         "When each part of the exporters could read its source.",
-        WORKS, Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), width=14, height=14,
+        WORKS, Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), height=14,
     ),
     table(
         "Collectors now",
-        "How each part fares: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
+        "How each part fares, those that fail first: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
         "collector",
         Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
-        Column("Last success", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
+        Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
         Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
-        sort="Collector", order="up", height=14,
+        sort="Works", order="up", width=12, height=14,
     ),
 ]  # fmt: skip
 
@@ -79,9 +80,20 @@ CONFIGURED = [
         "Each source of each bot, with its provenance and its newest trade.",
         "bot, source",
         Column("Is it true?", TRUTH, texts=PROVENANCE),
-        Column("Newest trade", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
-        sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=8,
+        Column("Newest", age("arb_bot_last_trade_timestamp_seconds", "bot, source"), AGE),
+        sort="Bot", order="up", names={"source": "Whose word"}, links="trading", width=12, height=6,
     ),
+    table(
+        "Versions",
+        "What runs, and since when.",
+        "instance, version, python_version",
+        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
+               f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
+        sort="Instance", order="up", names={"python_version": "Python"},
+    ),
+]  # fmt: skip
+
+WATCHED = [
     table(
         "Settings in force: what is watched",
         "How much of each kind the exporters were told to watch, and do. The settings themselves, without secrets, are at "
@@ -93,15 +105,7 @@ CONFIGURED = [
         Column("Logs", f"count by (instance) ({series('arb_bot_log_up')})", decimals=0),
         Column("Stores", f"count by (instance) ({series('arb_storage_up')})", decimals=0),
         Column("Collectors", f"count by (instance) ({series('arb_scrape_collector_success')})", decimals=0),
-        sort="Instance", order="up", width=10,
-    ),
-    table(
-        "Versions",
-        "What runs, and since when.",
-        "instance, version, python_version",
-        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
-               f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
-        sort="Instance", order="up", names={"python_version": "Python"},
+        sort="Instance", order="up", height=5,
     ),
 ]  # fmt: skip
 
@@ -124,26 +128,29 @@ LEDGER = [
 ]  # fmt: skip
 
 LIVE = [
-    lines("Live clients", "Connections to the live feed.", NUMBER,
-          Query(total("arb_live_clients", "instance"), "{{instance}}"), low=0, decimals=0),
     lines("Live messages", "Messages per minute to all clients, by topic.", MINUTE,
           Query(per_minute("arb_live_messages_total", "topic"), "{{topic}}"), low=0, many=True),
+    lines("Live connections that ended", "How many ended per minute, by reason.", MINUTE,
+          Query(per_minute("arb_live_disconnects_total", "reason"), "{{reason}}"), low=0, many=True),
+]  # fmt: skip
+
+LISTENERS = [
+    lines("Live clients", "Connections to the live feed.", NUMBER,
+          Query(total("arb_live_clients", "instance"), "{{instance}}"), low=0, decimals=0),
     lines(
         "Publish latency",
         "From when the exporter learned something until it was written to every client that keeps up.",
         SECONDS,
         Query(quantile(0.5, LATENCY), "p50"), Query(quantile(0.99, LATENCY), "p99"), low=0, no_value="nobody listens",
     ),
-    lines("Live connections that ended", "How many ended per minute, by reason.", MINUTE,
-          Query(per_minute("arb_live_disconnects_total", "reason"), "{{reason}}"), low=0, many=True),
-]  # fmt: skip
-
-PUSH = [
-    stat("Grafana Live", "Whether Grafana takes what the exporter pushes (live.grafana).", NUMBER,
-         Query(lowest("arb_live_grafana_up", "instance"), "{{instance}}"), texts=UP, no_value="not configured"),
     lines("Pushed to Grafana", "Messages per minute, by way and outcome.", MINUTE,
           Query(per_minute("arb_live_grafana_messages_total", "transport, outcome"), "{{transport}} {{outcome}}"),
           low=0, no_value="not configured"),
+]  # fmt: skip
+
+NODES = [
+    stat("Grafana Live", "Whether Grafana takes what every exporter pushes (live.grafana).", NUMBER,
+         lowest("arb_live_grafana_up"), texts=UP, no_value="not configured"),
     lines("RPC calls", "Calls per second of the exporter to its nodes, by outcome.", "reqps",
           Query(rate("arb_rpc_requests_total", "endpoint, outcome"), "{{endpoint}} {{outcome}}"), low=0),
     lines("RPC latency", "How long a node takes for a batch of calls: half of them, and the slowest hundredth.", SECONDS,
@@ -191,10 +198,10 @@ PAGE = Page(
     "Can what the other pages show be relied on? Sources, provenance, settings in force, ledger, live clients and nodes.",
     rows=(
         row("Can it be relied on?", RELIED),
-        row("Sources", SOURCES, CONFIGURED),
+        row("Sources", SOURCES, CONFIGURED, WATCHED),
         row("What the bot reports", TOLD[:2], TOLD[2:]),
         row("The exporter itself", ITSELF, LEDGER),
-        row("Live clients and nodes", LIVE, PUSH),
+        row("Live clients and nodes", LIVE, LISTENERS, NODES),
         row("Settings in force (needs the Infinity data source)", [SETTINGS], folded=True),
     ),
 )

@@ -8,8 +8,11 @@ from tools.grafana.looks import (
     GREY,
     GWEI,
     MINUTE,
+    NONE_DOWN,
+    NONE_IS_FINE,
     NUMBER,
     PLAIN,
+    PURPLE,
     RATIO,
     RED,
     SECONDS,
@@ -24,9 +27,11 @@ from tools.grafana.queries import (
     Query,
     age,
     by_congestion,
+    down,
     highest,
     increase,
     lowest,
+    oldest,
     per_minute,
     quantile,
     rate,
@@ -67,13 +72,13 @@ COST = [
     ),
     stat(
         "Head's age",
-        "Time since the newest block was made.",
-        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60),
+        "Time since the newest block was made, by the exporter that is furthest behind.",
+        AGE, oldest("arb_chain_head_timestamp_seconds", "job, instance"), steps=rising(15, 60),
     ),
     stat(
         "Endpoints",
-        "Whether each node answers and serves the right chain.",
-        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP,
+        "Nodes that do not answer, or serve another chain; each of them is in the table below.",
+        "suffix: down", down("arb_rpc_up"), texts=NONE_DOWN, steps=NONE_IS_FINE,
     ),
 ]  # fmt: skip
 
@@ -110,7 +115,7 @@ L1 = [
         "Base fee and blob base fee of L1, as the chain's GasPriceOracle knows them. A chain of its own has no L1 and no oracle.",
         GWEI,
         Query(gwei("arb_gas_l1_base_fee_wei"), "L1 base fee"), Query(gwei("arb_gas_l1_blob_base_fee_wei"), "blob base fee"), low=0,
-        no_value="this chain has no L1",
+        no_value="none told: a chain without an L1 has none",
     ),
 ]  # fmt: skip
 
@@ -121,7 +126,7 @@ FULLNESS = [
         "blocks fill, bids are too low.",
         RATIO,
         Query(highest("arb_gas_block_used_ratio"), "block fullness"), Query(SUCCEEDED, "succeeded · {{source}}"),
-        low=0, colors={"fullness": AMBER}, width=12,
+        low=0, colors={"fullness": PURPLE}, width=12,
     ),
     lines(
         "Blocks",
@@ -183,15 +188,16 @@ HEADS = [
 NODES = [
     table(
         "Endpoints, one by one",
-        "Each node by its name; URLs and keys are never shown.",
+        "Each node by its name, with its calls within the shown time, and the share of the last hour's that it answered; URLs and "
+        "keys are never shown.",
         "endpoint",
         Column("Up", lowest("arb_rpc_up", "endpoint"), texts=UP),
         Column("In use", highest("arb_rpc_active", "endpoint"), texts={"1": ("yes", GREEN), "0": ("no", GREY)}),
         Column("WebSocket", lowest("arb_rpc_websocket_up", "endpoint"), texts=UP),
         Column("Behind", highest("arb_chain_head_lag_seconds", "endpoint"), SECONDS, 1, rising(5, 20)),
-        Column("Calls, shown time", increase("arb_rpc_requests_total", "endpoint"), NUMBER, 0),
+        Column("Calls", increase("arb_rpc_requests_total", "endpoint"), NUMBER, 0),
         Column(
-            "Answered, last hour",
+            "Answered",
             share(increase("arb_rpc_requests_total", "endpoint", "1h", outcome="ok"), increase("arb_rpc_requests_total", "endpoint", "1h")),
             RATIO, 1, ((None, RED), (0.95, AMBER), (0.99, GREEN)),
         ),

@@ -7,19 +7,20 @@ from tools.grafana.looks import (
     ETH,
     GWEI,
     MINUTE,
+    NONE_DOWN,
     NONE_FAILS,
     NONE_IS_BETTER,
+    NONE_IS_FINE,
     NUMBER,
     RATIO,
     SECONDS,
-    UP,
     VALID,
     rising,
 )
 from tools.grafana.money import NET
 from tools.grafana.page import Page, row
 from tools.grafana.panels import bars, lines, stat, timeline
-from tools.grafana.queries import Query, age, highest, increase, lowest, per_minute, series, total
+from tools.grafana.queries import Query, age, down, highest, increase, lowest, oldest, per_minute, series, total
 from tools.grafana.tables import Column, table
 
 BANK = "arb_memory_bank_"
@@ -27,19 +28,20 @@ UP_NOW = lowest(f"{BANK}up", "bot")
 
 SOUND = [
     stat(
-        "Memory bank",
-        "Whether the memory bank is there and can be read.",
-        NUMBER, Query(UP_NOW, "{{bot}}"), texts=UP,
+        "Memory banks",
+        "Memory banks that are not there or cannot be read.",
+        "suffix: down", down(f"{BANK}up"), texts=NONE_DOWN, steps=NONE_IS_FINE,
     ),
     stat(
         "State last written",
-        "Time since anything in state/ was written; the supported bot writes every 10 s.",
-        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="state"), "{{bot}}"), steps=rising(120, 600),
+        "Time since anything in state/ was written, of several bots the longest; the supported bot writes every 10 s.",
+        AGE, oldest(f"{BANK}last_write_timestamp_seconds", "bot", directory="state"), steps=rising(120, 600),
     ),
     stat(
         "Trades last written",
-        "Time since anything in trades/ was written; that a bot without a chance writes nothing is no fault.",
-        AGE, Query(age(f"{BANK}last_write_timestamp_seconds", "bot", directory="trades"), "{{bot}}"), no_value="not known",
+        "Time since anything in trades/ was written, of several bots the longest; that a bot without a chance writes nothing "
+        "is no fault.",
+        AGE, oldest(f"{BANK}last_write_timestamp_seconds", "bot", directory="trades"), no_value="not known",
     ),
     stat(
         "Broken documents",
@@ -49,13 +51,13 @@ SOUND = [
     stat(
         "Invalid records, shown time",
         "Files and rows of the bank that could not be used, each once for each content.",
-        NUMBER, f"{increase(f'{BANK}invalid_files_total')} or 0 * {lowest(f'{BANK}up')}",
+        NUMBER, f"({increase(f'{BANK}invalid_files_total')} or 0 * {lowest(f'{BANK}up')}) and {highest(f'{BANK}up')} > 0",
         decimals=0, texts=NONE_FAILS, steps=NONE_IS_BETTER,
     ),
     stat(
         "Backups",
-        "Backups in the bank's own folder .backups.",
-        NUMBER, Query(total(f"{BANK}backups", "bot"), "{{bot}}"), decimals=0,
+        "Backups in the bank's own folder .backups, of several bots those of the one that has fewest.",
+        NUMBER, lowest(f"{BANK}backups"), decimals=0,
     ),
 ]  # fmt: skip
 
@@ -84,7 +86,7 @@ DOCUMENTS = [
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
         Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=10, height=11,
+        sort="Last written", width=15, height=12, no_value="no bank",
     ),
     timeline(
         "Documents over time",
@@ -118,12 +120,11 @@ CLAIMS = [
         "bot, document",
         Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0),
         Column("Succeeded", highest(f"{SAYS}success_ratio", "bot, document"), RATIO, 0),
-        Column("Net profit", total(f"{SAYS}net_profit_ether", "bot, document"), ETH, 5),
+        Column("Net ETH", total(f"{SAYS}net_profit_ether", "bot, document"), NUMBER, 5),
         Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),
         Column("Gas", f"1e9 * {total(f'{SAYS}gas_cost_ether', 'bot, document')}", GWEI, 0),
-        Column("Balance", highest(f"{SAYS}balance_ether", "bot, document"), ETH, 4),
-        Column("Last written", age("arb_bot_state_last_write_timestamp_seconds", "bot, document"), AGE),
-        sort="Document", order="up",
+        Column("Balance ETH", highest(f"{SAYS}balance_ether", "bot, document"), NUMBER, 4),
+        sort="Document", order="up", no_value="not said",
     ),
 ]  # fmt: skip
 
@@ -142,7 +143,7 @@ COMPARED = [
         "bot, dex",
         Column("Trades", total(f"{SAYS}dex_trades", "bot, dex"), NUMBER, 0),
         Column("Succeeded", highest(f"{SAYS}dex_success_ratio", "bot, dex"), RATIO, 0),
-        sort="Trades", width=8,
+        sort="Trades", width=12, no_value="not said",
     ),
 ]  # fmt: skip
 

@@ -22,12 +22,12 @@ THERE = [
     stat(
         "Pairs that pay now",
         "Pairs whose best trade through two pools leaves more than its gas costs, by the chain's own prices.",
-        NUMBER, total("arb_price_spread_profitable"), decimals=0, no_value="no pools",
+        NUMBER, total("arb_price_spread_profitable"), decimals=0,
     ),
     stat(
         "Best trade now",
         "What the best trade through two pools would leave before gas, at its best size, by the chain's own prices.",
-        ETH, highest("arb_price_spread_profit_ether"), decimals=6, no_value="none",
+        ETH, highest("arb_price_spread_profit_ether"), decimals=6,
     ),
     stat(
         "Detected, last hour",
@@ -107,8 +107,11 @@ PAIRS = [
         Column("Executed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="executed"), NUMBER, 0),
         Column("Rejected", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="rejected"), NUMBER, 0),
         Column("Missed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="missed"), NUMBER, 0),
-        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", width=14,
+        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", no_value="nobody tells",
     ),
+]  # fmt: skip
+
+PAIRS_OVER_TIME = [
     lines(
         "Detected by pair",
         "Per minute, over all venues.",
@@ -125,7 +128,7 @@ SPREADS = [
     lines(
         "What the best trade would leave",
         "Before gas, at its best size, through two pools of the pair.",
-        ETH, Query(highest("arb_price_spread_profit_ether", "pair"), "{{pair}}"), low=0, no_value="none",
+        ETH, Query(highest("arb_price_spread_profit_ether", "pair"), "{{pair}}"), low=0,
     ),
     timeline(
         "When it paid",
@@ -141,7 +144,7 @@ PAGE = Page(
     rows=(
         row("What is there to earn, and is it taken?", THERE),
         row("From seen to done", FUNNEL, WHY),
-        row("When and where", WHEN, PAIRS),
+        row("When and where", WHEN, PAIRS, PAIRS_OVER_TIME),
         row("The market, by the chain's own prices", SPREADS),
     ),
     variables=(SOURCE,),

@@ -31,6 +31,7 @@ from tools.grafana.queries import (
     highest,
     increase,
     lowest,
+    oldest,
     per_minute,
     series,
     succeeded_ever,
@@ -69,13 +70,13 @@ HEALTHY = [
 
 BOTS = table(
     "Bots, by each source's word, all time",
-    "A line for each source of each bot; all time is since the source's first trade, read from totals that the exporter "
+    "A line for each source of each bot, with its net profit of the shown time and of all time, in ether; all time is since the source's first trade, read from totals that the exporter "
     "keeps, so it holds what happened before Prometheus looked. A click opens the bot's trading.",
     "bot, source",
     Column("Is it true?", TRUTH, texts=PROVENANCE),
-    Column("Net, shown", earned(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Net, all", total(NET, "bot, source"), ETH, 5, SIGNED),
-    Column("Trades", total(BY_OUTCOME, "bot, source"), NUMBER, 0),
+    Column("Shown ETH", earned(NET, "bot, source"), NUMBER, 5, SIGNED),
+    Column("Net ETH", total(NET, "bot, source"), NUMBER, 5, SIGNED),
+    Column("Trades", total(BY_OUTCOME, "bot, source"), NUMBER, 0, width=70),
     Column(
         "Succeeded",
         succeeded_ever(BY_OUTCOME, "bot, source"),
@@ -89,7 +90,7 @@ EARNING = [
     lines(
         "Net profit, all time",
         "The sum over all trades since each source's first, after all fees that the source knows of.",
-        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent",
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False, no_value="no trade",
     ),
     lines(
         "Trades",
@@ -111,13 +112,13 @@ TRUE = [
         "Trades that the bot claims with a transaction hash, and that final blocks do not have, have reverted, or have "
         "with other figures.",
         NUMBER, total("arb_reconcile_trades", status="~missing|reverted|mismatch"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, link="trading",
+        texts=NONE_FAILS, steps=NONE_IS_FINE, no_value="none claimed", link="trading",
     ),
     stat(
         "Claimed above realised",
         "Net profit that the bot claims for its confirmed trades, less what they realised on the chain after every fee.",
         ETH, f"{total('arb_reconcile_claimed_profit_ether')} - {total('arb_reconcile_realised_profit_ether')}",
-        decimals=6, link="trading",
+        decimals=6, no_value="none claimed", link="trading",
     ),
     stat(
         "Ether in the poorest wallet",
@@ -145,13 +146,13 @@ TRUE = [
 BEHIND = [
     stat(
         "Memory banks",
-        "Whether each memory bank is there and can be read.",
-        NUMBER, Query(lowest("arb_memory_bank_up", "bot"), "{{bot}}"), texts=UP, link="memory-bank",
+        "Memory banks that are not there or cannot be read.",
+        "suffix: down", down("arb_memory_bank_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, link="memory-bank",
     ),
     stat(
         "State last written",
-        "Time since anything in state/ was written; the supported bot writes every 10 s.",
-        AGE, age("arb_memory_bank_last_write_timestamp_seconds", directory="state"),
+        "Time since anything in state/ was written, of several bots the longest; the supported bot writes every 10 s.",
+        AGE, oldest("arb_memory_bank_last_write_timestamp_seconds", "bot", directory="state"),
         steps=rising(120, 600), link="memory-bank",
     ),
     stat(
@@ -164,17 +165,17 @@ BEHIND = [
         "Oldest newest backup",
         "Time since the newest backup, of the store where it is oldest.",
         AGE, f"time() - {lowest('arb_storage_backup_last_timestamp_seconds')}",
-        steps=rising(86_400, 172_800), no_value="no backup", link="storage",
+        steps=rising(86_400, 172_800), no_value="none known", link="storage",
     ),
     stat(
         "Endpoints",
-        "Whether each node answers and serves the right chain.",
-        NUMBER, Query(lowest("arb_rpc_up", "endpoint"), "{{endpoint}}"), texts=UP, link="gas-network",
+        "Nodes that do not answer, or serve another chain.",
+        "suffix: down", down("arb_rpc_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, link="gas-network",
     ),
     stat(
         "Head's age",
-        "Time since the newest block was made.",
-        AGE, age("arb_chain_head_timestamp_seconds"), steps=rising(15, 60), link="gas-network",
+        "Time since the newest block was made, by the exporter that is furthest behind.",
+        AGE, oldest("arb_chain_head_timestamp_seconds", "job, instance"), steps=rising(15, 60), link="gas-network",
     ),
 ]  # fmt: skip
 

@@ -55,12 +55,14 @@ PAST = [
 
 POOLS = table(
     "Pools",
-    "Each pool's price and freshness." + OPENED + " A pool that cannot be read has no price, and says so.",
+    "Each pool's price and freshness, and how often it changed within an hour."
+    + OPENED
+    + " A pool that cannot be read has no price, and says so.",
     "pair, dex, pool",
     Column("Price", highest("arb_price_quote_per_base", "pair, dex, pool"), NUMBER, 6),
     Column("Fee", highest("arb_pool_fee_ratio", "pair, dex, pool"), RATIO, 2),
     Column("Last change", age("arb_price_last_update_timestamp_seconds", "pair, dex, pool"), AGE),
-    Column("Changes, last hour", increase("arb_price_updates_total", "pair, dex, pool", "1h"), NUMBER, 0),
+    Column("Changes", increase("arb_price_updates_total", "pair, dex, pool", "1h"), NUMBER, 0),
     sort="Pair",
     order="up",
 )
@@ -71,7 +73,7 @@ PAIRS = table(
     "pair",
     Column("Net spread", highest("arb_price_net_spread_ratio", "pair"), RATIO, 3),
     Column("Pays?", highest("arb_price_spread_profitable", "pair"), texts=PAYS),
-    sort="Pair", order="up",
+    sort="Pair", order="up", width=10, no_value="not known",
 )  # fmt: skip
 
 PAGE = Page(

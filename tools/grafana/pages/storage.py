@@ -29,9 +29,9 @@ LASTS = [
         "suffix: down", down("arb_storage_up"), texts=NONE_DOWN, steps=NONE_IS_FINE, no_value="none configured",
     ),
     stat(
-        "Newest backup",
-        "Time since the newest backup, in each store of backups.",
-        AGE, Query(age(BACKUP, "store"), "{{store}}"), steps=BACKUP_STEPS, no_value="no backup",
+        "Oldest newest backup",
+        "Time since the newest backup, of the store where it is oldest.",
+        AGE, f"time() - {lowest(BACKUP)}", steps=BACKUP_STEPS, no_value="none known",
     ),
     stat(
         "Free on the fullest disk",
@@ -41,17 +41,17 @@ LASTS = [
     stat(
         "All stores",
         "Bytes in all configured stores.",
-        BYTES, total("arb_storage_bytes"), no_value="none configured",
+        BYTES, total("arb_storage_bytes"),
     ),
     stat(
         "Growth of all stores",
         "How fast they grew over up to the last hour.",
-        "Bps", total("arb_storage_growth_bytes_per_second"), no_value="not known yet",
+        "Bps", total("arb_storage_growth_bytes_per_second"), no_value="not known",
     ),
     stat(
         "Not looked at whole",
         "Whether a store holds more entries than the exporter looks at (limits.store_files): its size is a lower bound then.",
-        NUMBER, highest("arb_storage_truncated"), texts=YES_IS_BAD, no_value="none configured",
+        NUMBER, highest("arb_storage_truncated"), texts=YES_IS_BAD,
     ),
 ]  # fmt: skip
 
@@ -66,7 +66,7 @@ STORES = [
         Column("Growth", total("arb_storage_growth_bytes_per_second", "store"), "Bps", 1),
         Column("Last written", age("arb_storage_last_write_timestamp_seconds", "store"), AGE),
         Column("Backups", total("arb_storage_backups", "store"), NUMBER, 0),
-        Column("Newest backup", age(BACKUP, "store"), AGE, None, BACKUP_STEPS),
+        Column("Backed up", age(BACKUP, "store"), AGE, None, BACKUP_STEPS),
         sort="Store", order="up", height=6,
     ),
 ]  # fmt: skip

@@ -64,7 +64,7 @@ PERFORMANCE = [
     lines(
         "Net profit over time",
         "The sum over all trades since each source's first.",
-        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent",
+        ETH, Query(total(NET, "bot, source"), BOT_AND_SOURCE), dashed="recent", last=False, no_value="no trade",
     ),
     lines(
         "Gain, loss and gas",
@@ -74,7 +74,7 @@ PERFORMANCE = [
         Query(per_hour("arb_bot_gain_ether_total", "bot", source=CHOSEN), "gain · {{bot}}"),
         Query(per_hour("arb_bot_loss_ether_total", "bot", source=CHOSEN), "loss · {{bot}}"),
         Query(per_hour("arb_bot_gas_cost_ether_total", "bot", source=CHOSEN), "gas · {{bot}}"),
-        low=0, colors={"gain": GREEN, "loss": RED, "gas": AMBER},
+        low=0, colors={"gain": GREEN, "loss": RED, "gas": AMBER}, no_value="no trade",
     ),
     lines(
         "Gas for each ether gained",
@@ -83,15 +83,16 @@ PERFORMANCE = [
         RATIO,
         Query(share(increase("arb_bot_gas_cost_ether_total", "bot, source", "1h"),
                     increase("arb_bot_gain_ether_total", "bot, source", "1h")), BOT_AND_SOURCE),
-        low=0, dashed="recent",
+        low=0, dashed="recent", no_value="no trade",
     ),
 ]  # fmt: skip
 
 FALLEN = [
     lines(
         "Drawdown",
-        "How far each source's net profit is below the highest it ever was.",
-        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), low=0, dashed="recent", no_value="no trade",
+        "How far each source's net profit is below the highest it ever was, on a scale of a thousandth of an ether at least.",
+        ETH, Query(total("arb_bot_drawdown_ether", "bot, source"), BOT_AND_SOURCE), decimals=4, low=0, dashed="recent",
+        last=False, no_value="no trade",
     ),
     stat(
         "Drawdown now",
@@ -123,7 +124,8 @@ TRADES = [
     lines(
         "Succeeded",
         "Share of the last hour's trades that succeeded, at each moment.",
-        RATIO, Query(succeeded("bot, source", "1h"), BOT_AND_SOURCE), low=0, high=1, dashed="recent",
+        RATIO, Query(succeeded("bot, source", "1h"), BOT_AND_SOURCE), low=0, high=1, dashed="recent", last=False,
+        no_value="no trade",
     ),
     lines(
         "Failures by reason",
@@ -146,7 +148,7 @@ ESTIMATES = [
             f"{per_hour('arb_bot_loss_ether_total', 'bot', source='memory_bank')}",
             "made · {{bot}}",
         ),
-        colors={"expected": BLUE, "made": GREEN},
+        colors={"expected": BLUE, "made": GREEN}, no_value="no trade",
     ),
     lines(
         "Profit of a trade",
@@ -158,7 +160,7 @@ ESTIMATES = [
                   increase(BY_OUTCOME, "bot, source", "1h")),
             BOT_AND_SOURCE,
         ),
-        decimals=6, dashed="recent",
+        decimals=6, dashed="recent", no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -176,7 +178,7 @@ TRUE = [
         "Claims that the chain belies, by how: it was somebody else's transaction, its outcome, its gas or its profit "
         "were others.",
         NUMBER, Query(total("arb_reconcile_mismatches", "reason"), "{{reason}}"),
-        texts=NONE_FAILS, steps=NONE_IS_FINE, listed=True,
+        texts=NONE_FAILS, steps=NONE_IS_FINE, no_value="none claimed", listed=True,
     ),
     stat(
         "Last claim checked",
@@ -192,25 +194,27 @@ REALITY = [
         ETH,
         Query(total(CLAIMED, "bot, source"), "claimed · {{bot}} · {{source}}"),
         Query(total(REALISED, "bot, source"), "realised · {{bot}} · {{source}}"),
-        colors={"claimed": BLUE, "realised": GREEN}, dashed="claimed",
+        colors={"claimed": BLUE, "realised": GREEN}, dashed="claimed", no_value="none claimed",
     ),
 ]  # fmt: skip
 
 ROUTES = table(
     "Routes of the chosen source, all time",
     "A line for each pair and way through the venues, from totals since the source's first trade, so that it holds what "
-    "happened before Prometheus looked; trades whose route is not known are in `unknown`.",
+    "happened before Prometheus looked; the net profit is in ether, also of the shown time alone. Trades whose route is not "
+    "known are in `unknown`.",
     "pair, dex_buy, dex_sell",
-    Column("Trades", total("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 0),
+    Column("Trades", total("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 0, width=70),
     Column(
         "Succeeded",
         succeeded_ever("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN),
         RATIO, 0, SHARE,
     ),
-    Column("Net profit", total(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
-    Column("Shown time", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), ETH, 5, SIGNED),
+    Column("Net ETH", total(NET, "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 5, SIGNED),
+    Column("Shown ETH", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 5, SIGNED),
     Column("Gas", f"1e9 * {total('arb_bot_gas_cost_ether_total', 'pair, dex_buy, dex_sell', source=CHOSEN)}", GWEI, 0),
-    names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net profit", height=9,
+    names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net ETH", height=9,
+    no_value="no trade",
 )  # fmt: skip
 
 STRATEGY = "arb_bot_strategy_"
@@ -222,15 +226,18 @@ STRATEGIES = [
     table(
         "Strategies, all time",
         "By the bot's events, from totals since the first: what each kind of trade earns, on what was traded (ROI) and for each "
-        "unit of gas. Of several bots the sum.",
+        "unit of gas. The net profit is in ether, of several bots the sum.",
         "strategy",
         Column("Trades", total(f"{STRATEGY}trades_total", "strategy"), NUMBER, 0),
         Column("Succeeded", succeeded_ever(f"{STRATEGY}trades_total", "strategy"), RATIO, 0, SHARE),
-        Column("Net profit", total(f"{STRATEGY}net_profit_ether", "strategy"), ETH, 5, SIGNED),
+        Column("Net ETH", total(f"{STRATEGY}net_profit_ether", "strategy"), NUMBER, 5, SIGNED),
         Column("ROI", share(STRATEGY_NET, total(f"{STRATEGY}amount_ether_total", "strategy")), RATIO, 3, SIGNED),
         Column("Profit per gas", f"1e9 * {share(STRATEGY_NET, total(f'{STRATEGY}gas_used_total', 'strategy'))}", GWEI, 3, SIGNED),
-        sort="Net profit", width=14,
+        sort="Net ETH", height=6, no_value="no events",
     ),
+]  # fmt: skip
+
+STRATEGIES_OVER_TIME = [
     lines(
         "Net profit by strategy",
         "By the bot's events, summed over all trades since the first.",
@@ -267,7 +274,7 @@ PAGE = Page(
         row("Is it earning?", EARNING),
         row("Performance", PERFORMANCE, FALLEN, TRADES, ESTIMATES),
         row("Does the chain agree?", TRUE, REALITY),
-        row("Analytics", [ROUTES], STRATEGIES),
+        row("Analytics", [ROUTES], STRATEGIES, STRATEGIES_OVER_TIME),
         row("History, trade by trade (needs the Infinity data source)", [HISTORY], folded=True),
     ),
     variables=(WORD,),
