@@ -182,7 +182,7 @@ def _keep_the_heap_small() -> None:
     with contextlib.suppress(AttributeError, OSError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_ARENA_MAX, 1)
-        libc.mallopt(M_MMAP_THRESHOLD, 256 << 10)
+        libc.mallopt(M_MMAP_THRESHOLD, 96 << 10)
 
 
 def _discover(arguments: list[str]) -> int:

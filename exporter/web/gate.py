@@ -17,7 +17,7 @@ from aiohttp import web
 from exporter import log
 from exporter.web.crowd import Crowd
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 8
 """Connections accepted in one turn of the loop at least, if so many wait."""
 ACCEPTING: Final = 0.003
 """Seconds of a turn in which more are: listeners are served in between, and thousands may have come back at once."""

@@ -15,7 +15,7 @@ from exporter.live.figures import Left
 from exporter.live.frames import Code, Op, Parser
 from exporter.live.pace import Allowance
 from exporter.live.session import Session
-from exporter.web import ws
+from exporter.web import knock, ws
 from exporter.web.access import Access
 from exporter.web.doors import Doors
 from exporter.web.server import Runner, application, open_door
@@ -63,7 +63,7 @@ async def echoing(kind: type[Echo]) -> AsyncIterator[str]:
     runner = Runner(application(site), handle_signals=False)
     await runner.setup()
     try:
-        with patch.object(ws, "Session", kind):
+        with patch.object(ws, "Session", kind), patch.object(knock, "Session", kind):
             await open_door(runner, "127.0.0.1", 0)
             yield f"ws://127.0.0.1:{runner.addresses[0][1]}/ws"
     finally:
