@@ -177,7 +177,14 @@ BARS: Final = exactly(
     }
 )
 STRIP_OPTIONS: Final = exactly(
-    {"showValue": {"const": "never"}, "mergeValues": FLAG, "rowHeight": NUMBER, "legend": LEGEND, "tooltip": TOOLTIP}
+    {
+        "showValue": {"const": "never"},
+        "mergeValues": FLAG,
+        "rowHeight": NUMBER,
+        "perPage": COUNT,
+        "legend": LEGEND,
+        "tooltip": TOOLTIP,
+    }
 )
 TABLE: Final = exactly(
     {"showHeader": FLAG, "cellHeight": {"const": "sm"}},

@@ -229,7 +229,8 @@ def lines(
     legend = LEGEND | {"calcs": ["lastNotNull"] if last else []} | (ASIDE if many else {})
     options = {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}
     custom = LINES | ({"axisCenteredZero": True} if centred else {})
-    custom |= {"axisSoftMax": REACH[unit]} if unit in REACH else {}
+    # Beside a soft end Grafana forgets a hard one.
+    custom |= {"axisSoftMax": REACH[unit]} if unit in REACH and look.get("high") is None else {}
     return Panel(
         "timeseries", title, about, queries, Look(unit, **look), options, custom, "palette-classic",
         width=width, height=height, since=since,
@@ -268,6 +269,7 @@ TIMELINE: Final[Json] = {
     "showValue": "never",
     "mergeValues": True,
     "rowHeight": 0.8,
+    "perPage": 0,
     "legend": LEGEND,
     "tooltip": {"mode": "single", "sort": "none"},
 }

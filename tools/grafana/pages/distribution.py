@@ -112,19 +112,19 @@ WEIGHTS = [
     bars(
         "Capital by venue",
         "Share of the bot's capital at each venue, as the bot says by its events.",
-        RATIO, Query(highest("arb_bot_dex_allocation_ratio", "bot, dex"), "{{dex}} · {{bot}}"), decimals=1, high=1, no_value="no events",
+        RATIO, Query(highest("arb_bot_dex_allocation_ratio", "bot, dex"), "{{dex}} · {{bot}}"), decimals=1, high=1, no_value="none told by events",
     ),
     bars(
         "Capital by pair",
         "Share of the bot's capital in each pair, as the bot says by its events.",
-        RATIO, Query(highest("arb_bot_pair_allocation_ratio", "bot, pair"), "{{pair}} · {{bot}}"), decimals=1, high=1, no_value="no events",
+        RATIO, Query(highest("arb_bot_pair_allocation_ratio", "bot, pair"), "{{pair}} · {{bot}}"), decimals=1, high=1, no_value="none told by events",
     ),
     lines(
         "Ether by venue and pair",
         "What the shares are worth, as the bot says by its events.",
         ETH,
         Query(total("arb_bot_dex_allocation_ether", "dex"), "{{dex}}"),
-        Query(total("arb_bot_pair_allocation_ether", "pair"), "{{pair}}"), low=0, no_value="no events",
+        Query(total("arb_bot_pair_allocation_ether", "pair"), "{{pair}}"), low=0, no_value="none told by events",
     ),
 ]  # fmt: skip
 

@@ -141,7 +141,7 @@ TIMING = [
         "How long each phase takes for half of the trades of the last hour, and for nine of ten." + TOLD,
         SECONDS,
         Query(quantile(0.5, PHASES, "phase", "1h"), "p50 · {{phase}}"),
-        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="no events", dashed="p50",
+        Query(quantile(0.9, PHASES, "phase", "1h"), "p90 · {{phase}}"), low=0, no_value="none told by events", dashed="p50",
     ),
     lines(
         "Slippage by venue",
@@ -149,7 +149,7 @@ TIMING = [
         "quoted counts as none." + TOLD,
         RATIO,
         Query(quantile(0.5, SLIPPAGE, "dex", "1h"), "p50 · {{dex}}"),
-        Query(quantile(0.9, SLIPPAGE, "dex", "1h"), "p90 · {{dex}}"), low=0, no_value="no events", dashed="p50",
+        Query(quantile(0.9, SLIPPAGE, "dex", "1h"), "p90 · {{dex}}"), low=0, no_value="none told by events", dashed="p50",
     ),
 ]  # fmt: skip
 
@@ -157,14 +157,14 @@ SPENT = [
     lines(
         "Fees by kind, as the bot says",
         "Per hour. The L1 data fee is a part of gas; venues' fees are part of the price." + TOLD,
-        ETH_HOUR, Query(per_hour("arb_bot_fees_ether_total", "kind"), "{{kind}}"), low=0, no_value="no events",
+        ETH_HOUR, Query(per_hour("arb_bot_fees_ether_total", "kind"), "{{kind}}"), low=0, no_value="none told by events",
     ),
     lines(
         "Gas of a trade by strategy",
         "Mean units of gas of the last hour's trades, by strategy." + TOLD,
         "locale",
         Query(share(increase("arb_bot_strategy_gas_used_total", "strategy", "1h"), increase("arb_bot_strategy_trades_total", "strategy", "1h")), "{{strategy}}"),
-        low=0, decimals=0, no_value="no events",
+        low=0, decimals=0, no_value="none told by events",
     ),
 ]  # fmt: skip
 
@@ -176,12 +176,12 @@ LENGTHS = [
         Column("Trades", f"{total(PATHS, 'path_length')} > 0", NUMBER, 0),
         Column("Succeeded", succeeded_ever(PATHS, "path_length"), RATIO, 0, SHARE),
         Column("Net ETH", total("arb_bot_path_net_profit_ether", "path_length"), NUMBER, 5, SIGNED),
-        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=12, no_value="no events",
+        names={"path_length": "Swaps"}, sort="Swaps", order="up", width=12, no_value="none told by events",
     ),
     lines(
         "Success by path length",
         "Share of the last hour's trades that succeeded, by the number of swaps." + TOLD,
-        RATIO, Query(succeeded("path_length", "1h", PATHS), "{{path_length}} swaps"), low=0, high=1, no_value="no events",
+        RATIO, Query(succeeded("path_length", "1h", PATHS), "{{path_length}} swaps"), low=0, high=1, no_value="none told by events",
     ),
 ]  # fmt: skip
 
@@ -194,14 +194,14 @@ BORROWED = [
         Column("Succeeded", succeeded_ever(LOANS, "provider"), RATIO, 0, SHARE),
         Column("Fees, ETH", total("arb_bot_flash_loan_fee_ether_total", "provider"), NUMBER, 5),
         Column("Each, ETH", share(total("arb_bot_flash_loan_fee_ether_total", "provider"), total(LOANS, "provider")), NUMBER, 5),
-        sort="Loans", width=15, no_value="no events",
+        sort="Loans", width=15, no_value="none told by events",
     ),
     table(
         "Largest loans",
         "The largest loan of each token that each provider gave with success, in tokens." + TOLD,
         "provider, token",
         Column("Largest", highest("arb_bot_flash_loan_largest_amount", "provider, token"), "locale", 4),
-        sort="Provider", order="up", width=9, no_value="no events",
+        sort="Provider", order="up", width=9, no_value="none told by events",
     ),
 ]  # fmt: skip
 
@@ -211,14 +211,14 @@ AT_PEAKS = [
         "Share of the last hour's loans that succeeded, by provider, and how full blocks are: who fails when it matters?" + TOLD,
         RATIO,
         Query(succeeded("provider", "1h", LOANS), "{{provider}}"), Query(FULLNESS, "block fullness"),
-        low=0, high=1, colors={"fullness": PURPLE}, no_value="no events",
+        low=0, high=1, colors={"fullness": PURPLE}, no_value="none told by events",
     ),
     bars(
         "Flash loans at peak times",
         "Share of the shown time's loans that succeeded, by provider and by how far the base fee was above its median of the last "
         "hour when they were taken: less than a tenth, less than half, or more." + TOLD,
         RATIO, Query(by_congestion("provider", LOANS), "{{level}} · {{provider}}"),
-        decimals=0, steps=SHARE, high=1, no_value="no events",
+        decimals=0, steps=SHARE, high=1, no_value="none told by events",
     ),
 ]  # fmt: skip
 

@@ -107,7 +107,7 @@ PAIRS = [
         Column("Executed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="executed"), NUMBER, 0),
         Column("Rejected", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="rejected"), NUMBER, 0),
         Column("Missed", total(ROUTED, "pair, dex_buy, dex_sell", source=CHOSEN, stage="missed"), NUMBER, 0),
-        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", no_value="nobody tells",
+        names={"dex_buy": "Buy at", "dex_sell": "Sell at"}, sort="Detected", no_value="none detected",
     ),
 ]  # fmt: skip
 
@@ -115,7 +115,7 @@ PAIRS_OVER_TIME = [
     lines(
         "Detected by pair",
         "Per minute, over all venues.",
-        MINUTE, Query(per_minute(ROUTED, "pair", source=CHOSEN, stage="detected"), "{{pair}}"), low=0, no_value="nobody tells",
+        MINUTE, Query(per_minute(ROUTED, "pair", source=CHOSEN, stage="detected"), "{{pair}}"), low=0, no_value="none detected",
     ),
 ]  # fmt: skip
 
