@@ -29,8 +29,8 @@ AT_ONCE: Final = 8
 MOST_MARKS: Final = 50
 FIRST_DEPTH: Final = 128
 """Blocks below the head where to begin on a node that does not tell what is final."""
-PATIENCE: Final = 20.0
-"""Seconds to wait for the pools to become known, without which trades would have no route."""
+PATIENCE: Final = 120.0
+"""Seconds to wait for the pools to become known, without which trades would have no route and tokens no worth."""
 ROLLED_BACK: Final = 10.0
 """Seconds that a head may stay behind what was read before this is a chain rolled back, and not a node that lags."""
 LATE_BLOCKS: Final = 64
