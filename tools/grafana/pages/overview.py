@@ -182,9 +182,11 @@ BEHIND = [
 STATES = [
     timeline(
         "Bots and collectors",
-        "When each bot's process ran, and when each part of the exporters could read its source.",
+        "When each bot's process ran, when banks and nodes were there, and when each part of the exporters did its work: a part that "
+        "finds no bank works.",
         UP, Query(lowest("arb_bot_process_up", "bot"), "bot {{bot}}"),
-        Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), height=10,
+        Query(lowest("arb_memory_bank_up", "bot"), "bank {{bot}}"), Query(lowest("arb_rpc_up", "endpoint"), "node {{endpoint}}"),
+        Query(lowest("arb_scrape_collector_success", "collector"), "{{collector}}"), height=14,
     ),
 ]  # fmt: skip
 
