@@ -22,7 +22,7 @@ import pytest
 from tests.grafana.files import ANNOTATIONS, DASHBOARDS, PANELS, ROOT, Json
 from tests.running import free_port, until
 
-PATIENCE = 75.0
+PATIENCE = 240.0
 """Seconds: two rates need a trade between three scrapes, and the bot trades when a chance comes."""
 SCRAPE = 5
 VARIABLES = {
