@@ -30,14 +30,18 @@ class Bot:
 
     def _work(self) -> None:
         while not self.stop.is_set():
-            self._trade()
-            if self.rng.random() < 0.3:
-                self._rewrite()
-            if self.rng.random() < 0.5:
-                self._row()
-            if self.epoch % 40 == 0:
-                self._prune()
+            self.write()
             time.sleep(0.004)
+
+    def write(self) -> None:
+        """A trade, and what goes with some of them."""
+        self._trade()
+        if self.rng.random() < 0.3:
+            self._rewrite()
+        if self.rng.random() < 0.5:
+            self._row()
+        if self.epoch % 40 == 0:
+            self._prune()
 
     def _trade(self) -> None:
         record = bank.trade(self.rng)

@@ -59,13 +59,7 @@ class Steady(Bot):
         while not self.stop.wait(PAUSE):
             with self.pen, suppress(FileNotFoundError):  # its bank is away: it makes another, and goes on
                 self.bank.trades.mkdir(parents=True, exist_ok=True)
-                self._trade()
-                if self.rng.random() < 0.3:
-                    self._rewrite()
-                if self.rng.random() < 0.5:
-                    self._row()
-                if self.epoch % 40 == 0:
-                    self._prune()
+                self.write()
 
     def difference(self, exporter: Running) -> dict[str, int]:
         """What was written and is not shown, or not written and shown, after some patience; by source."""
