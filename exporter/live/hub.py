@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from exporter.live.session import Session
 
 SWEEP: Final = 0.05
+RUSH: Final = 20
+"""Listeners who have come since the last slice, from which on the next one waits: whoever is in can, for a moment."""
+BREATH: Final = 0.02
+"""Seconds that it waits."""
 
 logger = log.get("live")
 
@@ -40,6 +44,7 @@ class Hub:
         self._channels = {topic.name: Channel(topic) for topic in topics.ALL}
         self._turns: deque[tuple[Group, Channel]] = deque()
         self._turning = False
+        self._came = 0
         self._watched: dict[Session, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -140,12 +145,19 @@ class Hub:
             group, channel = self._turns[0]
             if left < len(group.ready):
                 self._turning = True
-                _loop().call_soon(self._turn)
+                self._go_on_soon()
                 return
             self._turns.popleft()
             left -= self._settle(group)
             if not self._turns or self._turns[0][1] is not channel:
                 self._written(channel)
+
+    def _go_on_soon(self) -> None:
+        came, self._came = self._came, 0
+        if came < RUSH:
+            _loop().call_soon(self._turn)
+        else:
+            _loop().call_later(BREATH, self._turn)
 
     def _written(self, channel: Channel) -> None:
         if channel.learned is not None:
@@ -169,6 +181,7 @@ class Hub:
     def enter(self, session: Session) -> None:
         """A connection begins."""
         self.sessions[session] = None
+        self._came += 1
         if self._beat is None:
             self._beat = _loop().call_later(messages.HEARTBEAT, self._heartbeat)
 

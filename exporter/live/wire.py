@@ -132,13 +132,14 @@ class Wire(asyncio.Transport):
     def _end(self, error: Exception | None) -> None:
         self.pause_reading()
         self._closing = True
-        self._waiting.clear()
+        if self._waiting:
+            self._waiting.clear()
+            self._loop.remove_writer(self._fd)
         self._finish(error)
 
     def _finish(self, error: Exception | None) -> None:
         if not self._over:
             self._over = True
-            self._loop.remove_writer(self._fd)
             self._loop.call_soon(self._lost, error)
 
     def _lost(self, error: Exception | None) -> None:

@@ -19,7 +19,7 @@ from exporter.web.crowd import Crowd
 
 AT_ONCE: Final = 8
 """Connections accepted in one turn of the loop at least, if so many wait."""
-ACCEPTING: Final = 0.003
+ACCEPTING: Final = 0.008
 """Seconds of a turn in which more are: listeners are served in between, and thousands may have come back at once."""
 WAITING: Final = 4096
 """Connections that the kernel holds until their turn; it may allow fewer."""

@@ -297,6 +297,27 @@ async def test_many_are_written_to_in_slices_between_which_the_loop_turns(
     assert sum(hub.snapshot().latency.counts) == 1
 
 
+async def test_in_a_rush_slices_wait_for_each_other_and_nobody_is_forgotten(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "SLICE", 2)
+    monkeypatch.setattr(groups, "SLICE", 2)
+    clients = [Client(hub) for _ in range(hubs.RUSH)]
+    for client in clients:
+        client.say(op="subscribe", topics=["prices"])
+
+    def heard() -> int:
+        return sum(len(client.heard("update")) for client in clients)
+
+    hub.state("prices", *price("A", "p", 1))
+    await asyncio.sleep(0)
+    assert heard() == 2
+    await eventually(lambda: heard() == len(clients))
+    hub.state("prices", *price("A", "p", 2))
+    await asyncio.sleep(0)
+    assert heard() == len(clients) + 4  # the rush is over
+
+
 async def test_a_filter_is_for_topics_with_pairs_only(hub: Hub) -> None:
     client = Client(hub)
     client.say(op="subscribe", topics=["gas", "errors", "trades"], pairs=["A"])
