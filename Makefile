@@ -57,13 +57,8 @@ lint: ready  ## ruff: rules and format
 types: ready  ## mypy
 	$(PY) -m mypy
 
-# The table of what is not covered is shown when it is too much; otherwise pytest's last line stays in sight.
 unit: ready  ## tests with coverage
-	@$(PY) -m coverage erase
-	$(RUN) $(PY) -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
-	@$(PY) -m coverage combine -q
-	@total=$$($(PY) -m coverage report --precision=2 --format=total) || { $(PY) -m coverage report --precision=2; exit 1; }; \
-		echo "coverage of exporter/ with branches: $$total %"
+	$(RUN) sh tools/unit.sh
 
 golden: ready  ## write tests/golden/metrics.txt and docs/metrics.md anew
 	@$(PY) -m tools.golden
