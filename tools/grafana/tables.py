@@ -9,6 +9,11 @@ from tools.grafana.looks import Steps, Texts
 from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
+NAMES: Final = {
+    "collector": 130, "component": 105, "document": 150, "endpoint": 80, "instance": 125, "log": 85, "pair": 90, "pool": 160,
+    "source": 105, "strategy": 145, "token": 65, "dex_buy": 85, "dex_sell": 85, "store": 90, "wallet": 90,
+}  # fmt: skip
+"""Pixels that names of a label need; others need as much as a figure."""
 CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
 
 
@@ -54,7 +59,8 @@ def table(
         "renameByName": shown | fields,
         "includeByName": {},
     }
-    opened = override(shown[labels[0]], links=[_row_link(links, labels)]) if links else None
+    wide = [override(shown[label], **{"custom.minWidth": NAMES[label]}) for label in labels if label in NAMES]
+    opened = [override(shown[labels[0]], links=[_row_link(links, labels)])] if links else []
     by, falls = sort or columns[0].title, order == "down"
     # Both: the rows come sorted, and the heading shows by what.
     rows = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": by, "desc": falls}]}}
@@ -63,7 +69,7 @@ def table(
         Look("none", no_value=no_value, gap="–"),
         {"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": by, "desc": falls}]},
         CELLS,
-        overrides=(*(column.override() for column in columns), *((opened,) if opened else ())),
+        overrides=(*(column.override() for column in columns), *wide, *opened),
         transformations=({"id": "merge", "options": {}}, {"id": "organize", "options": arranged}, rows),
         width=width, height=height,
     )  # fmt: skip

@@ -41,12 +41,12 @@ MORE_STREAMS = [
 
 PAST = [
     lines(
-        "Spread net of fees, last 6 hours",
+        "Spread net of fees",
         "What one base brings at the best venue over what it costs at another, both net of fees, less one." + OPENED,
         RATIO, Query(highest("arb_price_net_spread_ratio", "pair"), "{{pair}}"), since="6h", centred=True,
     ),
     lines(
-        "Changes of price, last 6 hours",
+        "Changes of price",
         "How often each pool was seen to change, per minute." + OPENED,
         MINUTE, Query(per_minute("arb_price_updates_total", "pair, pool"), "{{pair}} {{pool}}"),
         since="6h", low=0, last=False,

@@ -3,11 +3,11 @@
 from tools.grafana.looks import (
     AGE,
     BYTES,
+    CLOCK,
     NONE_DOWN,
     NONE_IS_FINE,
     NUMBER,
     RATIO,
-    SECONDS,
     UP,
     YES_IS_BAD,
     falling,
@@ -77,7 +77,7 @@ OVER_TIME = [
     lines(
         "Not written since",
         "How long nothing in a store has been written.",
-        SECONDS, Query(age("arb_storage_last_write_timestamp_seconds", "store"), "{{store}}"), low=0,
+        CLOCK, Query(age("arb_storage_last_write_timestamp_seconds", "store"), "{{store}}"), low=0,
     ),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from tools.grafana.looks import (
     AGE,
+    AMBER,
     BYTES,
     HEARD,
     LEVELS,
@@ -160,7 +161,7 @@ LOGS = [
     lines(
         "Exceptions by class",
         "Tracebacks per minute, by class of the exception; empty as long as there were none.",
-        MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none",
+        MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none", shade=AMBER,
     ),
 ]  # fmt: skip
 
@@ -245,7 +246,7 @@ PAGE = Page(
     rows=(
         row("Does it run, and has it what it needs?", EXISTS, OWN_WORD, EACH),
         row("The bot's process", PROCESS),
-        row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
+        row("The bot's parts, by its own word", COMPONENTS, CAPACITY[:2], CAPACITY[2:]),
         row("Logs", LOGS, READ),
         row("Host", HOST, MORE),
     ),
