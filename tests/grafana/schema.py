@@ -102,7 +102,6 @@ PROPERTIES: Final[dict[str, Schema]] = {
     "color": exactly({"mode": {"const": "fixed"}, "fixedColor": COLOR}),
     "custom.cellOptions": CELL,
     "custom.width": COUNT,
-    "custom.minWidth": COUNT,
     "custom.fillOpacity": COUNT,
     "custom.lineStyle": exactly({"fill": {"const": "dash"}, "dash": many(COUNT, 2)}),
 }
@@ -239,19 +238,13 @@ def panel(kind: str, options: Schema, found: Schema, target: Schema, origin: Sch
 
 BY_LIMITS, BY_PALETTE = by("thresholds"), by("palette-classic")
 BY_SHADE: Final = exactly({"mode": {"const": "shades"}, "fixedColor": COLOR})
+GRAPHS: Final = fields(LINES, {"oneOf": [BY_PALETTE, BY_SHADE]})
 ASKED: Final = {"target": QUERY, "origin": PROMETHEUS, "links": many(LINK, 1)}
 PUSHED: Final = {"target": STREAM, "origin": LIVE, "maxDataPoints": COUNT}
 PANELS: Final = (
     panel("stat", STAT, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
     panel("bargauge", BARS, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
-    panel(
-        "timeseries",
-        GRAPH,
-        fields(LINES, {"oneOf": [BY_PALETTE, BY_SHADE]}),
-        **ASKED,
-        timeFrom=NAME,
-        maxDataPoints=COUNT,
-    ),
+    panel("timeseries", GRAPH, GRAPHS, **ASKED, timeFrom=NAME, maxDataPoints=COUNT),
     panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED, maxDataPoints=COUNT),
     panel("table", TABLE, fields(CELLS, BY_LIMITS), **ASKED, transformations=TRANSFORMATIONS),
     panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **PUSHED),

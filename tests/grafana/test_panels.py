@@ -77,9 +77,11 @@ def test_a_table_says_what_is_missing_and_marks_gaps() -> None:
 
 
 def test_names_in_a_table_have_the_room_that_they_need() -> None:
-    found = table("T", "A.", "collector, hour", Column("Up", "a")).json()["fieldConfig"]["overrides"]
-    assert {"id": "custom.minWidth", "value": 130} in found[-1]["properties"]
-    assert [override["matcher"]["options"] for override in found] == ["Up", "Collector"]
+    small = table("T", "A.", "collector, hour", Column("Up", "a"), width=12).json()["fieldConfig"]["overrides"]
+    large = table("T", "A.", "collector, hour", Column("Up", "a"), width=24).json()["fieldConfig"]["overrides"]
+    assert [override["matcher"]["options"] for override in small] == ["Up", "Collector"]
+    assert small[-1]["properties"] == [{"id": "custom.width", "value": 138}]
+    assert [override["matcher"]["options"] for override in large] == ["Up"]
 
 
 def test_a_strip_of_states_has_words() -> None:

@@ -10,10 +10,12 @@ from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
 NAMES: Final = {
-    "collector": 130, "component": 105, "document": 150, "endpoint": 80, "instance": 125, "log": 85, "pair": 90, "pool": 160,
-    "source": 105, "strategy": 145, "token": 65, "dex_buy": 85, "dex_sell": 85, "store": 90, "wallet": 90,
+    "collector": 138, "component": 105, "document": 128, "instance": 125, "pair": 96, "pool": 166, "source": 105,
+    "store": 106, "strategy": 145,
 }  # fmt: skip
-"""Pixels that names of a label need; others need as much as a figure."""
+"""Pixels that the names of a label need, if they are longer than figures."""
+HALF_A_SCREEN: Final = 31
+"""Pixels of one of 24 parts of a page's width that is 800 pixels wide."""
 CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
 
 
@@ -59,7 +61,8 @@ def table(
         "renameByName": shown | fields,
         "includeByName": {},
     }
-    wide = [override(shown[label], **{"custom.minWidth": NAMES[label]}) for label in labels if label in NAMES]
+    share = (width or 24) * HALF_A_SCREEN / (len(labels) + len(columns))
+    wide = [override(shown[label], **{"custom.width": NAMES[label]}) for label in labels if NAMES.get(label, 0) > share]
     opened = [override(shown[labels[0]], links=[_row_link(links, labels)])] if links else []
     by, falls = sort or columns[0].title, order == "down"
     # Both: the rows come sorted, and the heading shows by what.

@@ -15,17 +15,17 @@ EARNED, TRUSTED = [net_profit(), success()], [freshness(), truth()]
 PROFIT = [
     bars(
         "Net profit by pair, all time",
-        "Net profit by the chosen source's word, since its first trade.",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
-        "By venue bought at, all time",
-        "Net profit by the chosen source's word, since its first trade.",
+        "By venue bought at",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "dex_buy", source=CHOSEN), "{{dex_buy}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
-        "By venue sold at, all time",
-        "Net profit by the chosen source's word, since its first trade.",
+        "By venue sold at",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "dex_sell", source=CHOSEN), "{{dex_sell}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
 ]  # fmt: skip
@@ -44,7 +44,7 @@ OVER_TIME = [
     lines(
         "Trades by venues",
         "Trades per minute by the chosen source, by where was bought and where sold.",
-        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0, no_value="no trade",
+        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0, last=False, no_value="no trade",
     ),
 ]  # fmt: skip
 

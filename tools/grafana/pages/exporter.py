@@ -70,7 +70,7 @@ SOURCES = [
         "collector",
         Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
         Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
-        Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
+        Column("Takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
         sort="Works", order="up", width=12, height=14,
     ),
 ]  # fmt: skip
@@ -88,21 +88,21 @@ CONFIGURED = [
         "Versions",
         "What runs, and since when.",
         "instance, version, python_version",
-        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
+        Column("Runs for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
                f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
-        sort="Instance", order="up", names={"python_version": "Python"},
+        sort="Instance", order="up", names={"python_version": "Python"}, width=12,
     ),
 ]  # fmt: skip
 
 WATCHED = [
     table(
         "Settings in force: what is watched",
-        "How much of each kind the exporters were told to watch, and do. The settings themselves, without secrets, are at "
+        "How much of each kind the exporters were told to watch, and do; addresses are those of wallets and contracts. The settings themselves, without secrets, are at "
         "/api/v1/config of the exporter, and below where the Infinity data source is there.",
         "instance",
         Column("Endpoints", f"count by (instance) ({series('arb_rpc_up')})", decimals=0),
         Column("Pools", f"count by (instance) ({series('arb_pool_up')})", decimals=0),
-        Column("Wallets", f"count by (instance) ({increase('arb_wallet_transactions_total', 'instance, wallet', '1h')})", decimals=0),
+        Column("Addresses", f"count by (instance) ({increase('arb_wallet_transactions_total', 'instance, wallet', '1h')})", decimals=0),
         Column("Logs", f"count by (instance) ({series('arb_bot_log_up')})", decimals=0),
         Column("Stores", f"count by (instance) ({series('arb_storage_up')})", decimals=0),
         Column("Collectors", f"count by (instance) ({series('arb_scrape_collector_success')})", decimals=0),

@@ -86,8 +86,8 @@ DOCUMENTS = [
         "Each document that the bot keeps in state/ and metrics/: whether it is whole, and how old.",
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
-        Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=15, height=12, no_value="no bank",
+        Column("Written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
+        sort="Written", width=15, height=12, no_value="no bank",
     ),
     timeline(
         "Documents over time",
@@ -119,7 +119,7 @@ CLAIMS = [
         "Each document with totals of the bot, beside each other: they do not agree among themselves, and none is the chain's "
         "word. What a document does not say is empty.",
         "bot, document",
-        Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0),
+        Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0, width=70),
         Column("Succeeded", highest(f"{SAYS}success_ratio", "bot, document"), RATIO, 0),
         Column("Net ETH", total(f"{SAYS}net_profit_ether", "bot, document"), NUMBER, 5),
         Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),

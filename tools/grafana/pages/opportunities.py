@@ -59,7 +59,7 @@ FUNNEL = [
         "How many were detected, executed, rejected and missed within the shown time. Stages are counted as they are reported: "
         "a source that only lists what it sees knows the first.",
         NUMBER, step("detected"), step("executed"), step("rejected"), step("missed"),
-        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=6,
+        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=7,
     ),
     lines(
         "Opportunities by stage",

@@ -16,7 +16,7 @@ STREAMS = [
         "timeseries", "Distance from the middle",
         "How far each pool's price is from the middle of its pair's lowest and highest. The distance between two lines "
         "of a pair is what an arbitrage between them would gain before fees.",
-        "price", ("from_middle_ratio",), "percentunit", 3, POOL, width=16,
+        "price", ("from_middle_ratio",), "percentunit", 3, POOL, width=14,
     ),
     Stream(
         "stat", "Prices now", "The newest price of each pool, in the pair's quote token.",
@@ -30,12 +30,15 @@ MORE_STREAMS = [
         "spread", ("ratio",), "percentunit", 3, PAIR,
     ),
     Stream(
-        "timeseries", "Prices", "Each pool's price, in the pair's quote token; a click on a name shows it alone.",
-        "price", ("price",), "none", 4, POOL,
-    ),
-    Stream(
         "timeseries", "Gas", "Base fee of the newest block, and of the one after it.",
         "gas", ("base_fee_gwei", "next_base_fee_gwei"), "suffix: gwei", 6, names=("base fee", "next block"),
+    ),
+]  # fmt: skip
+
+PRICES = [
+    Stream(
+        "timeseries", "Prices", "Each pool's price, in the pair's quote token; a click on a name shows it alone.",
+        "price", ("price",), "none", 4, POOL,
     ),
 ]  # fmt: skip
 
@@ -73,7 +76,7 @@ PAIRS = table(
     "pair",
     Column("Net spread", highest("arb_price_net_spread_ratio", "pair"), RATIO, 3),
     Column("Pays?", highest("arb_price_spread_profitable", "pair"), texts=PAYS),
-    sort="Pair", order="up", width=10, no_value="not known",
+    sort="Pair", order="up", height=6, no_value="not known",
 )  # fmt: skip
 
 PAGE = Page(
@@ -81,8 +84,8 @@ PAGE = Page(
     "live prices",
     "Where is the spread, this second? Prices, spreads and gas, pushed by the exporter through Grafana Live (live.grafana).",
     rows=(
-        row("Where is the spread, this second?", STREAMS, MORE_STREAMS),
-        row("Before the page was opened", [*PAST, PAIRS], [POOLS]),
+        row("Where is the spread, this second?", STREAMS, MORE_STREAMS, PRICES),
+        row("Before the page was opened", PAST, [PAIRS], [POOLS]),
     ),
     span="now-1m",
     refresh="",

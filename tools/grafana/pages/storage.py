@@ -85,12 +85,12 @@ DISKS = [
     lines(
         "Free space",
         "Share of each file system that is free to ordinary users.",
-        RATIO, Query(f"min by (mountpoint) ({series(FREE)} / {series(SIZE)})", "{{mountpoint}}"), low=0, high=1,
+        RATIO, Query(f"min by (mountpoint) ({series(FREE)} / {series(SIZE)})", "{{mountpoint}}"), low=0, high=1, many=True,
     ),
     lines(
         "Free bytes",
         "Space left to ordinary users on each file system.",
-        BYTES, Query(lowest(FREE, "mountpoint"), "{{mountpoint}}"), low=0,
+        BYTES, Query(lowest(FREE, "mountpoint"), "{{mountpoint}}"), low=0, many=True,
     ),
     lines(
         "Disks",
@@ -108,6 +108,6 @@ PAGE = Page(
     rows=(
         row("Will the disk last, and are the backups fresh?", LASTS, STORES),
         row("Stores over time", OVER_TIME),
-        row("The host's disks", DISKS),
+        row("The host's disks", DISKS[:2], DISKS[2:]),
     ),
 )

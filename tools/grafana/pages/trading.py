@@ -103,7 +103,7 @@ FALLEN = [
         decimals=1, steps=rising(0.1, 0.2), no_value="no profit yet", listed=True,
     ),
     lines(
-        "Made, of what was expected",
+        "Made of the expected",
         "Over the last hour, by source: what trades made, for each ether that the bot expected of them.",
         RATIO,
         Query(
