@@ -68,9 +68,9 @@ SOURCES = [
         "Collectors now",
         "How each part fares, those that fail first: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
         "collector",
-        Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
+        Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS, width=60),
         Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
-        Column("Takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
+        Column("Takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1, width=76),
         sort="Works", order="up", width=12, height=14,
     ),
 ]  # fmt: skip

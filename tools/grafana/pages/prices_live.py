@@ -63,9 +63,9 @@ POOLS = table(
     + " A pool that cannot be read has no price, and says so.",
     "pair, dex, pool",
     Column("Price", highest("arb_price_quote_per_base", "pair, dex, pool"), NUMBER, 6),
-    Column("Fee", highest("arb_pool_fee_ratio", "pair, dex, pool"), RATIO, 2),
+    Column("Fee", highest("arb_pool_fee_ratio", "pair, dex, pool"), RATIO, 2, width=60),
     Column("Last change", age("arb_price_last_update_timestamp_seconds", "pair, dex, pool"), AGE),
-    Column("Changes", increase("arb_price_updates_total", "pair, dex, pool", "1h"), NUMBER, 0),
+    Column("Changes", increase("arb_price_updates_total", "pair, dex, pool", "1h"), NUMBER, 0, width=75),
     sort="Pair",
     order="up",
 )
