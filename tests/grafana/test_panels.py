@@ -77,10 +77,10 @@ def test_a_table_says_what_is_missing_and_marks_gaps() -> None:
 
 
 def test_names_in_a_table_have_the_room_that_they_need() -> None:
-    small = table("T", "A.", "collector, hour", Column("Up", "a"), width=12).json()["fieldConfig"]["overrides"]
-    large = table("T", "A.", "collector, hour", Column("Up", "a"), width=24).json()["fieldConfig"]["overrides"]
-    assert [override["matcher"]["options"] for override in small] == ["Up", "Collector"]
-    assert small[-1]["properties"] == [{"id": "custom.width", "value": 138}]
+    small = table("T", "A.", "strategy, hour", Column("Up", "a"), width=12).json()["fieldConfig"]["overrides"]
+    large = table("T", "A.", "strategy, hour", Column("Up", "a"), width=24).json()["fieldConfig"]["overrides"]
+    assert [override["matcher"]["options"] for override in small] == ["Up", "Strategy"]
+    assert small[-1]["properties"] == [{"id": "custom.width", "value": 145}]
     assert [override["matcher"]["options"] for override in large] == ["Up"]
 
 

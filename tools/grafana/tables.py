@@ -10,7 +10,7 @@ from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
 NAMES: Final = {
-    "collector": 138, "component": 105, "document": 128, "instance": 120, "pair": 100, "pool": 178, "source": 105,
+    "component": 105, "document": 128, "instance": 120, "pair": 100, "pool": 178, "source": 105,
     "store": 106, "strategy": 145,
 }  # fmt: skip
 """Pixels that the names of a label need, if they are longer than figures."""
