@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exporter import exposition, log
-from exporter.collector import Collector, Read, Stream, busy_clock
+from exporter.collector import Collector, Kept, Read, Stream, busy_clock
 from exporter.exposition import Format
 from exporter.metrics import Family, Gated, counter, gate, gauge
 
@@ -135,16 +135,33 @@ class Board:
         state = self.states.get(collector.name)
         if state is None:
             return  # retired while it was being read
-        if snapshot is not state.snapshot or state.last_success is None:
-            self._show(collector, state, snapshot)
+        self._show(collector, state, snapshot)
         if state.success is False:
             logger.info("collector works again", collector=collector.name)
         state.success, state.error, state.duration = True, "", duration
-        state.last_success, state.taken = self._clock(), self._monotonic()
+        state.last_success = self._clock()
+        self._own = NOTHING, False
+        self._tell(collector.name)
+
+    def keep(self, collector: Collector, snapshot: Any) -> None:
+        """Put a snapshot up that says nothing of the collector's source: it works or fails as before.
+
+        Raises:
+            Undeclared, TooManySeries: nothing has changed.
+        """
+        state = self.states.get(collector.name)
+        if state is None:
+            return  # retired while it was being read
+        self._show(collector, state, snapshot)
         self._own = NOTHING, False
         self._tell(collector.name)
 
     def _show(self, collector: Collector, state: State, snapshot: Any) -> None:
+        if snapshot is not state.snapshot or state.last_success is None:
+            self._draw(collector, state, snapshot)
+        state.taken = self._monotonic()
+
+    def _draw(self, collector: Collector, state: State, snapshot: Any) -> None:
         gated = gate(collector.render(snapshot), collector.metrics)
         self._check_room(collector.name, gated)
         state.snapshot, state.series = snapshot, gated.series
@@ -249,7 +266,10 @@ async def _once(board: Board, collector: Collector, read: Callable[[], Awaitable
         async with asyncio.timeout(collector.timeout):
             snapshot = await read()
         duration = busy_clock() - started
-        board.publish(collector, snapshot, duration)
+        if isinstance(snapshot, Kept):
+            board.keep(collector, snapshot.snapshot)
+        else:
+            board.publish(collector, snapshot, duration)
     except Exception as error:
         _mark(board, collector, error, busy_clock() - started)
         return False

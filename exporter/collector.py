@@ -101,9 +101,16 @@ def when_moved(
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Take snapshots from a stream as they come; it is opened again when it fails."""
+    """Take snapshots, some only `Kept`, from a stream as they come; it is opened again when it fails."""
 
     stream: Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the ledger holds, shown while a stream's source cannot be read: it makes no success of a failure."""
+
+    snapshot: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter import board as board_module
 from exporter import log
 from exporter.board import Board, TooManySeries, follow, poll
-from exporter.collector import Collector, pause
+from exporter.collector import Collector, Kept, pause
 from exporter.exposition import Format
 from exporter.metrics import Distribution, Family, counter, gauge, histogram
 from tests.running import eventually
@@ -373,6 +373,37 @@ async def test_follow_shows_each_snapshot_and_opens_a_failed_stream_again(board:
     async with Task(follow(board, collector(), stream)):
         await eventually(lambda: 'arb_x_bytes{name="b"} 1.0' in lines(board))
     assert opened == [0, 1, 2, 3]
+
+
+async def test_what_the_ledger_holds_is_shown_and_makes_no_success_of_a_failure(
+    board: Board, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    opened: list[int] = []
+    waits = asyncio.Event()
+
+    async def stream() -> AsyncGenerator[Any]:
+        opened.append(len(opened))
+        if len(opened) == 1:
+            yield {"a": 1}
+            clock.now += 20
+            raise OSError(5, "x")
+        yield Kept({"a": len(opened)})
+        if len(opened) == 3:
+            await waits.wait()
+            yield {"b": 1}
+            await asyncio.Event().wait()
+        raise OSError(5, "x")
+
+    async with Task(follow(board, collector(timeout=60), stream)):
+        await eventually(lambda: 'arb_x_bytes{name="a"} 3.0' in lines(board))
+        assert success(board) == "0.0"
+        assert 'arb_scrape_collector_last_success_timestamp_seconds{collector="x"} 5000.0' in lines(board)
+        waits.set()
+        await eventually(lambda: 'arb_x_bytes{name="b"} 1.0' in lines(board))
+    assert success(board) == "1.0"
+    assert 'arb_scrape_collector_last_success_timestamp_seconds{collector="x"} 5020.0' in lines(board)
+    assert [words for words in logged(caplog) if "works again" in words] == ["collector works again"]
 
 
 async def test_a_silent_stream_is_closed_and_opened_again(board: Board) -> None:

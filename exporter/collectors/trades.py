@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter import books, event_totals, reconciliation
 from exporter.books import Books, RouteTotal
-from exporter.collector import Collector, Follow, Sources, pause
+from exporter.collector import Collector, Follow, Kept, Sources, pause
 from exporter.metrics import Family, counter, gauge
 from exporter.slots import Route, Slots, room
 from exporter.sources.memory_bank import Bank, Batch
@@ -74,13 +74,18 @@ class Snapshot:
     backfill: bool
 
 
-async def read(reading: Reading) -> AsyncGenerator[Snapshot]:
-    """A snapshot at once if the ledger has one, then one after every pass over the bank, and during long ones."""
+async def read(reading: Reading) -> AsyncGenerator[Snapshot | Kept]:
+    """A snapshot at once if the ledger has one, then one after every pass over the bank, and during long ones.
+
+    Opened again after a failure, it first shows what other sources have brought meanwhile: the bank may still be gone.
+    """
     snapshot = await reading.snapshot()
     if any(total.first_read for total in snapshot.books.sources.values()):
-        yield snapshot
+        again, reading.given = reading.given, True
+        yield Kept(snapshot) if again else snapshot
     while True:
         async for snapshot in reading.one_pass():
+            reading.given = True
             yield snapshot
         await pause(EVERY)
 
@@ -93,13 +98,14 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Reading:
-    """A hold on the bank that outlives failures: what was seen, what waits, and the newest snapshot."""
+    """A hold on the bank that outlives failures: what was seen, what waits, and the newest snapshot, if `given`."""
 
     sources: Sources
     bank: Bank | None
     waiting: list[_Waiting] = field(default_factory=list)
     newest: Snapshot | None = None
     version: int = -1
+    given: bool = False
 
     async def snapshot(self) -> Snapshot:
         """The ledger's totals; the same object for as long as they are the same."""

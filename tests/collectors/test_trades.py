@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter import backlog, books
-from exporter.collector import Follow, Sources
+from exporter.collector import Follow, Kept, Sources
 from exporter.collectors import opportunities, trades
 from exporter.config import Bot, Limits, Named, Settings
 from exporter.sources.memory_bank import Batch, Missing
@@ -133,6 +133,32 @@ async def test_after_a_restart_figures_are_there_at_once_even_without_the_bank(m
         assert shown(trades.COLLECTOR, await anext(snapshots)) == before
         with pytest.raises(Missing):
             await anext(snapshots)
+
+
+async def test_while_the_bank_is_gone_the_chains_trades_are_kept_in_view(made: bank.Bank) -> None:
+    async with sources(configured(made)) as s:
+        opened = trades.COLLECTOR.open(s)
+        assert isinstance(opened, Follow)
+        await after_passes(opened.stream())
+        shutil.rmtree(made.path)
+        await put(s, Batch("chain", trades=[chain_trade()], complete=True))
+        async with aclosing(opened.stream()) as snapshots:
+            kept = await anext(snapshots)
+            with pytest.raises(Missing):
+                await anext(snapshots)
+    assert isinstance(kept, Kept)
+    found = shown(trades.COLLECTOR, kept.snapshot)
+    assert found['arb_bot_trades_by_outcome_total{bot="b",source="chain",outcome="success"}'] == 1
+
+
+async def test_a_bank_that_comes_back_is_a_success(made: bank.Bank) -> None:
+    async with sources(configured(made)) as s:
+        opened = trades.COLLECTOR.open(s)
+        assert isinstance(opened, Follow)
+        await after_passes(opened.stream())
+        async with aclosing(opened.stream()) as snapshots:
+            assert isinstance(await anext(snapshots), Kept)
+            assert isinstance(await anext(snapshots), trades.Snapshot)
 
 
 async def test_a_missing_bank_fails_and_shows_nothing(made: bank.Bank) -> None:

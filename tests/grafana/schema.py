@@ -17,7 +17,7 @@ COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 FLAG: Final[Schema] = {"type": "boolean"}
 TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 COLOR: Final[Schema] = {"enum": ["green", "orange", "red", "blue", "purple", "text", "#7b8087"]}
-UNITS: Final = {"none", "percentunit", "s", "dtdurations", "bytes", "Bps", "reqps", "locale"}
+UNITS: Final = {"none", "percentunit", "s", "dtdurations", "dthms", "bytes", "Bps", "reqps", "locale"}
 UNIT: Final[Schema] = {"anyOf": [{"enum": sorted(UNITS)}, {"pattern": r"^suffix:.+|^prefix:\$$"}]}
 
 
@@ -113,11 +113,15 @@ OVERRIDE: Final = exactly(
 )
 
 
-def fields(custom: Schema | None, mode: Schema, unit: Schema = UNIT) -> Schema:
+def by(mode: str) -> Schema:
+    return exactly({"mode": {"const": mode}})
+
+
+def fields(custom: Schema | None, color: Schema, unit: Schema = UNIT) -> Schema:
     """`fieldConfig`, with what only this kind of panel has in `custom`."""
     required = {"unit": unit, "noValue": NAME} | ({"custom": custom} if custom else {})
     optional = {
-        "color": exactly({"mode": mode}),
+        "color": color,
         "thresholds": THRESHOLDS,
         "mappings": many({"anyOf": [MAPPING, NULL]}, 1),
         "decimals": COUNT,
@@ -160,7 +164,7 @@ STAT: Final = exactly(
         "justifyMode": {"const": "auto"},
         "orientation": ORIENTATION,
     },
-    {"text": exactly({"titleSize": COUNT, "valueSize": COUNT})},
+    {"text": exactly({"valueSize": COUNT}, {"titleSize": COUNT})},
 )
 BARS: Final = exactly(
     {
@@ -174,6 +178,7 @@ BARS: Final = exactly(
         "minVizWidth": COUNT,
         "minVizHeight": COUNT,
         "maxVizHeight": COUNT,
+        "text": exactly({"titleSize": COUNT, "valueSize": COUNT}),
     }
 )
 STRIP_OPTIONS: Final = exactly(
@@ -231,13 +236,15 @@ def panel(kind: str, options: Schema, found: Schema, target: Schema, origin: Sch
     return exactly(required, optional)
 
 
-BY_LIMITS, BY_PALETTE = {"const": "thresholds"}, {"const": "palette-classic"}
+BY_LIMITS, BY_PALETTE = by("thresholds"), by("palette-classic")
+BY_SHADE: Final = exactly({"mode": {"const": "shades"}, "fixedColor": COLOR})
+GRAPHS: Final = fields(LINES, {"oneOf": [BY_PALETTE, BY_SHADE]})
 ASKED: Final = {"target": QUERY, "origin": PROMETHEUS, "links": many(LINK, 1)}
 PUSHED: Final = {"target": STREAM, "origin": LIVE, "maxDataPoints": COUNT}
 PANELS: Final = (
     panel("stat", STAT, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
     panel("bargauge", BARS, fields(None, BY_LIMITS), **ASKED, transformations=IN_ORDER),
-    panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **ASKED, timeFrom=NAME, maxDataPoints=COUNT),
+    panel("timeseries", GRAPH, GRAPHS, **ASKED, timeFrom=NAME, maxDataPoints=COUNT),
     panel("state-timeline", STRIP_OPTIONS, fields(STRIPS, BY_LIMITS), **ASKED, maxDataPoints=COUNT),
     panel("table", TABLE, fields(CELLS, BY_LIMITS), **ASKED, transformations=TRANSFORMATIONS),
     panel("timeseries", GRAPH, fields(LINES, BY_PALETTE), **PUSHED),

@@ -256,8 +256,12 @@ def test_a_table_names_all_its_columns(panel: Json) -> None:
 @pytest.mark.parametrize("panel", [panel for panel in PANELS if panel.values[0]["type"] == "table"])
 def test_a_table_has_room_for_its_columns_on_half_a_screen(panel: Json) -> None:
     """Of 24 parts of the page's width three for each, so that the last one is not cut off at 800 pixels."""
-    named = panel["transformations"][1]["options"]["renameByName"]
+    named = panel["transformations"][1]["options"]["renameByName"].values()
     assert panel["gridPos"]["w"] >= 3 * len(named)
+    changes = [change for override in panel["fieldConfig"]["overrides"] for change in override["properties"]]
+    fixed = [change["value"] for change in changes if change["id"] == "custom.width"]
+    least = panel["fieldConfig"]["defaults"]["custom"]["minWidth"]
+    assert sum(fixed) + least * (len(named) - len(fixed)) <= 30 * panel["gridPos"]["w"]
 
 
 # --- annotations -------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Panels as Grafana gets them: the unknown is neither good nor bad, lists keep their order, tables their names."""
 
-from tools.grafana.looks import GREEN, NONE_IS_FINE, UP
+from tools.grafana.looks import GREEN, NONE_IS_FINE, RED, UP
 from tools.grafana.panels import POINTS, bars, lines, stack, stat, timeline
 from tools.grafana.queries import Query
 from tools.grafana.tables import Column, table
@@ -35,6 +35,18 @@ def test_upright_bars_keep_the_order_of_their_label() -> None:
     assert found["transformations"][0]["options"]["sort"][0]["field"] == "hour"
 
 
+def test_bars_that_lie_are_sorted_by_their_length() -> None:
+    (target,) = bars("T", "A.", "none", ONE).json()["targets"]
+    assert target["expr"] == "sort_desc(a)"
+    (target,) = bars("T", "A.", "none", Query("a", "{{hour}}"), upright=True).json()["targets"]
+    assert target["expr"] == "a"
+
+
+def test_what_is_bad_is_never_green() -> None:
+    color = lines("T", "A.", "none", ONE, shade=RED).json()["fieldConfig"]["defaults"]["color"]
+    assert color == {"mode": "shades", "fixedColor": RED}
+
+
 def test_what_looks_back_an_hour_is_asked_for_less_often() -> None:
     assert lines("T", "A.", "none", Query("a[1h]")).json()["maxDataPoints"] < POINTS
     assert lines("T", "A.", "none", ONE).json()["maxDataPoints"] == POINTS
@@ -54,6 +66,7 @@ def test_what_is_next_to_nothing_does_not_fill_the_axis() -> None:
     found = lines("T", "A.", "suffix: ETH", ONE).json()["fieldConfig"]["defaults"]
     assert found["custom"]["axisSoftMax"] == 0.001
     assert "max" not in found
+    assert lines("T", "A.", "none", ONE).json()["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] == 1
 
 
 def test_a_table_says_what_is_missing_and_marks_gaps() -> None:
@@ -61,6 +74,14 @@ def test_a_table_says_what_is_missing_and_marks_gaps() -> None:
     assert found["fieldConfig"]["defaults"]["noValue"] == "no bot"
     assert found["fieldConfig"]["defaults"]["mappings"][-1]["options"]["result"]["text"] == "–"
     assert found["transformations"][-1]["options"]["sort"] == [{"field": "Up", "desc": True}]
+
+
+def test_names_in_a_table_have_the_room_that_they_need() -> None:
+    small = table("T", "A.", "strategy, hour", Column("Up", "a"), width=12).json()["fieldConfig"]["overrides"]
+    large = table("T", "A.", "strategy, hour", Column("Up", "a"), width=24).json()["fieldConfig"]["overrides"]
+    assert [override["matcher"]["options"] for override in small] == ["Up", "Strategy"]
+    assert small[-1]["properties"] == [{"id": "custom.width", "value": 145}]
+    assert [override["matcher"]["options"] for override in large] == ["Up"]
 
 
 def test_a_strip_of_states_has_words() -> None:

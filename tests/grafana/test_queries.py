@@ -9,6 +9,8 @@ from tools.grafana.queries import (
     declared,
     down,
     earned,
+    failed_ever,
+    falling,
     increase,
     per_hour,
     quantile,
@@ -63,6 +65,16 @@ def test_a_share_of_nothing_is_nothing() -> None:
     assert share("a", "b") == "a / (b > 0)"
     assert succeeded("bot", "1h").endswith("> 0)")
     assert "or 0 * " in succeeded_ever(TRADES, "bot")
+
+
+def test_who_never_failed_failed_zero_times() -> None:
+    every = f"sum by (bot) ({series(TRADES)})"
+    failed = f"sum by (bot) ({series(TRADES, outcome='failed')})"
+    assert failed_ever(TRADES, "bot") == f"({failed} or 0 * {every})"
+
+
+def test_the_biggest_comes_first() -> None:
+    assert falling("a") == "sort_desc(a)"
 
 
 def test_what_was_earned_is_exact_where_the_beginning_is_known() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tools.grafana.panels import LEGEND, LINES, STAT, Json, override
+from tools.grafana.panels import LEGEND, LINES, LISTED, STAT, Json, override
 
 LIVE: Final = {"type": "datasource", "uid": "grafana"}
 INFINITY: Final = {"type": "yesoreyeram-infinity-datasource", "uid": "arb-api"}
@@ -72,7 +72,7 @@ STREAMING: Final[Json] = {
     "legend": LEGEND | {"displayMode": "table", "calcs": ["lastNotNull"]},
     "tooltip": {"mode": "multi", "sort": "desc"},
 }
-FIGURES: Final[Json] = STAT | {"colorMode": "none", "textMode": "value_and_name", "orientation": "horizontal"}
+FIGURES: Final[Json] = STAT | LISTED | {"colorMode": "none"}
 
 
 @dataclass(frozen=True, slots=True)

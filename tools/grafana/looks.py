@@ -19,6 +19,8 @@ MINUTE: Final = "suffix:/min"
 RATIO: Final = "percentunit"
 SECONDS: Final = "s"
 AGE: Final = "dtdurations"
+CLOCK: Final = "dthms"
+"""An age on an axis, whose ticks are no round minutes."""
 BYTES: Final = "bytes"
 
 PLAIN: Final[Steps] = ((None, BLUE),)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tools.grafana.looks import ETH, ETH_HOUR, GWEI, MINUTE, PLAIN, RATIO, Steps, Texts
-from tools.grafana.queries import Query
+from tools.grafana.looks import BYTES, ETH, ETH_HOUR, GWEI, MINUTE, NUMBER, PLAIN, RATIO, Steps, Texts
+from tools.grafana.queries import Query, falling
 
 type Json = dict[str, Any]
 
@@ -20,7 +20,8 @@ HEIGHTS: Final = {"stat": 3, "timeseries": 8, "bargauge": 8, "table": 8, "state-
 class Look:
     """How figures are written and coloured; `colors` and `dashed` go by words of the lines' names.
 
-    Without any figure it says `no_value`; a `gap` is where only some are missing.
+    Without any figure it says `no_value`; a `gap` is where only some are missing. What is bad whatever its name has a
+    `shade`: the lines are shades of it, because a palette begins with green.
     """
 
     unit: str
@@ -33,6 +34,7 @@ class Look:
     high: float | None = None
     colors: dict[str, str] = field(default_factory=dict)
     dashed: str = ""
+    shade: str = ""
 
     def defaults(self) -> Json:
         """The figures' part of `fieldConfig.defaults`."""
@@ -76,7 +78,8 @@ class Panel:
 
     def json(self) -> Json:
         """The panel without its place."""
-        defaults = self.look.defaults() | {"color": {"mode": self.color}}
+        shades = {"mode": "shades", "fixedColor": self.look.shade}
+        defaults = self.look.defaults() | {"color": shades if self.look.shade else {"mode": self.color}}
         found: Json = {
             "type": self.kind,
             "title": self.title,
@@ -176,7 +179,9 @@ STAT: Final[Json] = {
     "textMode": "auto",
     "justifyMode": "auto",
     "orientation": "auto",
+    "text": {"valueSize": 28},
 }
+"""Not as large as there is room: beside a list, or alone on a line of graphs, a word would shout."""
 
 
 def in_order(panel: Panel) -> Panel:
@@ -198,8 +203,9 @@ LISTED: Final[Json] = {
 def bars(
     title: str, about: str, unit: str, *queries: Query, upright: bool = False, width: int | None = None, **look: Any
 ) -> Panel:
-    """A bar for each name, from 0 on; `upright` for those in an order, such as hours."""
-    made = Panel("bargauge", title, about, queries, Look(unit, **{"low": 0, **look}), BARS, width=width)
+    """A bar for each name, from 0 on, the longest first; `upright` for those in an order, such as hours."""
+    sorted_ = queries if upright else tuple(replace(query, expr=falling(query.expr)) for query in queries)
+    made = Panel("bargauge", title, about, sorted_, Look(unit, **{"low": 0, **look}), BARS, width=width)
     return in_order(replace(made, options=BARS | UPRIGHT)) if upright else made
 
 
@@ -215,6 +221,7 @@ BARS: Final[Json] = {
     "minVizWidth": 8,
     "minVizHeight": 16,
     "maxVizHeight": 28,
+    "text": {"titleSize": 12, "valueSize": 14},
 }
 
 
@@ -243,7 +250,9 @@ def stack(title: str, about: str, unit: str, *queries: Query, **more: Any) -> Pa
     return replace(made, custom=made.custom | {"fillOpacity": 30, "stacking": {"mode": "normal", "group": "A"}})
 
 
-REACH: Final = {RATIO: 0.0001, ETH: 0.001, ETH_HOUR: 0.001, GWEI: 0.001, MINUTE: 1}
+REACH: Final = {
+    RATIO: 0.0001, ETH: 0.001, ETH_HOUR: 0.001, GWEI: 0.001, MINUTE: 1, NUMBER: 1, "reqps": 1, BYTES: 1024, "Bps": 1024,
+}  # fmt: skip
 """How far an axis goes at least: next to nothing looks so, and nothing is not drawn on a scale of a hundred ether."""
 LEGEND: Final[Json] = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 ASIDE: Final[Json] = {"displayMode": "table", "placement": "right"}

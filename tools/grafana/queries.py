@@ -183,5 +183,15 @@ def succeeded_ever(name: str, by: str, **labels: str) -> str:
     return share(f"({total(name, by, outcome='success', **labels)} or 0 * {every})", every)
 
 
+def failed_ever(name: str, by: str, **labels: str) -> str:
+    """How many of all since the first failed, also if none did."""
+    return f"({total(name, by, outcome='failed', **labels)} or 0 * {total(name, by, **labels)})"
+
+
+def falling(expr: str) -> str:
+    """The biggest first; Prometheus itself has no order, so that bars would change places."""
+    return f"sort_desc({expr})"
+
+
 def _over(function: str, by: str, inner: str) -> str:
     return f"{function} by ({by}) ({inner})" if by else f"{function}({inner})"

@@ -9,6 +9,13 @@ from tools.grafana.looks import Steps, Texts
 from tools.grafana.panels import Json, Look, Panel, mapping, nothing, override
 from tools.grafana.queries import Query
 
+NAMES: Final = {
+    "component": 105, "document": 128, "instance": 120, "pair": 100, "pool": 178, "source": 105,
+    "store": 106, "strategy": 145,
+}  # fmt: skip
+"""Pixels that the names of a label need, if they are longer than figures."""
+HALF_A_SCREEN: Final = 31
+"""Pixels of one of 24 parts of a page's width that is 800 pixels wide."""
 CELLS: Final[Json] = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "minWidth": 70}
 
 
@@ -54,7 +61,9 @@ def table(
         "renameByName": shown | fields,
         "includeByName": {},
     }
-    opened = override(shown[labels[0]], links=[_row_link(links, labels)]) if links else None
+    share = (width or 24) * HALF_A_SCREEN / (len(labels) + len(columns))
+    wide = [override(shown[label], **{"custom.width": NAMES[label]}) for label in labels if NAMES.get(label, 0) > share]
+    opened = [override(shown[labels[0]], links=[_row_link(links, labels)])] if links else []
     by, falls = sort or columns[0].title, order == "down"
     # Both: the rows come sorted, and the heading shows by what.
     rows = {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": by, "desc": falls}]}}
@@ -63,7 +72,7 @@ def table(
         Look("none", no_value=no_value, gap="–"),
         {"showHeader": True, "cellHeight": "sm", "sortBy": [{"displayName": by, "desc": falls}]},
         CELLS,
-        overrides=(*(column.override() for column in columns), *((opened,) if opened else ())),
+        overrides=(*(column.override() for column in columns), *wide, *opened),
         transformations=({"id": "merge", "options": {}}, {"id": "organize", "options": arranged}, rows),
         width=width, height=height,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from tools.grafana.looks import ETH, MINUTE, NUMBER, RATIO, SHARE, SIGNED
 from tools.grafana.money import NET, freshness, net_profit, success, truth
 from tools.grafana.page import WORD, Page, row
 from tools.grafana.panels import bars, lines
-from tools.grafana.queries import Query, earned, highest, increase, per_minute, series, succeeded, succeeded_ever, total
+from tools.grafana.queries import Query, earned, failed_ever, highest, increase, per_minute, series, succeeded, total
 from tools.grafana.tables import Column, table
 
 TRADES, CHOSEN = "arb_bot_trades_total", "$source"
@@ -15,17 +15,17 @@ EARNED, TRUSTED = [net_profit(), success()], [freshness(), truth()]
 PROFIT = [
     bars(
         "Net profit by pair, all time",
-        "By the chosen source's word, since its first trade.",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "pair", source=CHOSEN), "{{pair}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
-        "Net profit by venue bought at, all time",
-        "By the chosen source's word, since its first trade.",
+        "By venue bought at",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "dex_buy", source=CHOSEN), "{{dex_buy}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
     bars(
-        "Net profit by venue sold at, all time",
-        "By the chosen source's word, since its first trade.",
+        "By venue sold at",
+        "Net profit of all time by the chosen source's word, since its first trade.",
         ETH, Query(total(NET, "dex_sell", source=CHOSEN), "{{dex_sell}}"), decimals=5, steps=SIGNED, low=None, no_value="no trade",
     ),
 ]  # fmt: skip
@@ -44,7 +44,7 @@ OVER_TIME = [
     lines(
         "Trades by venues",
         "Trades per minute by the chosen source, by where was bought and where sold.",
-        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0, no_value="no trade",
+        MINUTE, Query(per_minute(TRADES, "dex_buy, dex_sell", source=CHOSEN), "{{dex_buy}} → {{dex_sell}}"), low=0, last=False, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -53,11 +53,12 @@ ROUTES = [
         "Routes, all time",
         "A line for each pair and way through the venues, from the chosen source's totals since its first trade; the "
         "net profit is in ether, also of the shown time alone. The chain "
-        "does not tell which route a reverted transaction meant: those are `unknown`.",
+        "does not tell which route a reverted transaction meant: those failed by way of `unknown`, and no route's share of "
+        "success can be told.",
         ROUTE,
         Column("Trades", total(TRADES, ROUTE, source=CHOSEN), NUMBER, 0, width=70),
         Column("Share", f"{total(TRADES, ROUTE, source=CHOSEN)} / scalar({total(TRADES, source=CHOSEN)})", RATIO, 1),
-        Column("Succeeded", succeeded_ever(TRADES, ROUTE, source=CHOSEN), RATIO, 0, SHARE),
+        Column("Failed", failed_ever(TRADES, ROUTE, source=CHOSEN), NUMBER, 0),
         Column("Net ETH", total(NET, ROUTE, source=CHOSEN), NUMBER, 5, SIGNED),
         Column("Shown ETH", earned(NET, ROUTE, source=CHOSEN), NUMBER, 5, SIGNED),
         names={"dex_buy": "Bought at", "dex_sell": "Sold at"}, sort="Net ETH", height=9, no_value="no trade",
@@ -146,7 +147,7 @@ PAGE = Page(
     "Where does the profit come from, and where is the money?",
     rows=(
         row("Where does the profit come from?", EARNED, TRUSTED, PROFIT),
-        row("Where the capital is", WEIGHTS),
+        row("Where the capital is", WEIGHTS[:2], WEIGHTS[2:]),
         row("Pairs and venues over time", OVER_TIME, SHARES),
         row("Routes", ROUTES),
         row("Liquidity and volatility against success", AGAINST, STRAYING, LIQUIDITY),

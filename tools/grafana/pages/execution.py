@@ -100,12 +100,12 @@ CHAIN = [
     lines(
         "Reverts by reason",
         "Reverted transactions per minute, by what the chain answers when they are tried again; empty as long as there are none.",
-        MINUTE, Query(per_minute("arb_wallet_reverts_total", "reason"), "{{reason}}"), low=0, no_value="none reverted",
+        MINUTE, Query(per_minute("arb_wallet_reverts_total", "reason"), "{{reason}}"), low=0, no_value="none reverted", shade=RED,
     ),
     lines(
         "Fees by kind",
         "Per hour, of final transactions.",
-        ETH_HOUR, Query(per_hour(FEES, "kind"), "{{kind}}"), low=0,
+        ETH_HOUR, Query(per_hour(FEES, "kind"), "{{kind}}"), low=0, last=False,
     ),
 ]  # fmt: skip
 
@@ -241,7 +241,7 @@ PROTECTED = [
         "Front-run and sandwiched",
         "Per minute, by relay: what protection did not prevent." + TOLD,
         MINUTE, Query(per_minute(BUNDLES, "relay, outcome", outcome="~front_run|sandwiched"), "{{outcome}} · {{relay}}"),
-        low=0, no_value="no bundle was sent",
+        low=0, no_value="no bundle was sent", shade=RED,
     ),
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from tools.grafana.looks import (
     AGE,
     AMBER,
     BYTES,
+    CLOCK,
     GREEN,
     MINUTE,
     NONE_DOWN,
@@ -47,7 +48,7 @@ RELIED = [
     stat(
         "Reading the past",
         "Whether trades of the past are still being read: totals are not complete yet.",
-        NUMBER, highest("arb_bot_backfill_active"), texts={"0": ("done", GREEN), "1": ("yes", AMBER)}, no_value="no bot",
+        NUMBER, highest("arb_bot_backfill_active"), texts={"0": ("done", GREEN), "1": ("yes", AMBER)},
     ),
     stat(
         "Held back",
@@ -67,9 +68,9 @@ SOURCES = [
         "Collectors now",
         "How each part fares, those that fail first: its last success, how long a read takes, and how many of its figures were held back within the shown time.",
         "collector",
-        Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS),
-        Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300)),
-        Column("Read takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1),
+        Column("Works", lowest("arb_scrape_collector_success", "collector"), texts=WORKS, width=56),
+        Column("Last read", f"time() - {lowest('arb_scrape_collector_last_success_timestamp_seconds', 'collector')}", AGE, None, rising(60, 300), width=90),
+        Column("Takes", highest("arb_scrape_collector_duration_seconds", "collector"), SECONDS, 1, width=76),
         sort="Works", order="up", width=12, height=14,
     ),
 ]  # fmt: skip
@@ -87,21 +88,21 @@ CONFIGURED = [
         "Versions",
         "What runs, and since when.",
         "instance, version, python_version",
-        Column("Running for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
+        Column("Runs for", f"max by (instance, version, python_version) ((time() - {series('arb_exporter_start_timestamp_seconds')}) "
                f"* on (job, instance) group_right () {series('arb_exporter_build_info')})", AGE),
-        sort="Instance", order="up", names={"python_version": "Python"},
+        sort="Instance", order="up", names={"python_version": "Python"}, width=12,
     ),
 ]  # fmt: skip
 
 WATCHED = [
     table(
         "Settings in force: what is watched",
-        "How much of each kind the exporters were told to watch, and do. The settings themselves, without secrets, are at "
+        "How much of each kind the exporters were told to watch, and do; addresses are those of wallets and contracts. The settings themselves, without secrets, are at "
         "/api/v1/config of the exporter, and below where the Infinity data source is there.",
         "instance",
         Column("Endpoints", f"count by (instance) ({series('arb_rpc_up')})", decimals=0),
         Column("Pools", f"count by (instance) ({series('arb_pool_up')})", decimals=0),
-        Column("Wallets", f"count by (instance) ({series('arb_wallet_balance_ether')})", decimals=0),
+        Column("Addresses", f"count by (instance) ({increase('arb_wallet_transactions_total', 'instance, wallet', '1h')})", decimals=0),
         Column("Logs", f"count by (instance) ({series('arb_bot_log_up')})", decimals=0),
         Column("Stores", f"count by (instance) ({series('arb_storage_up')})", decimals=0),
         Column("Collectors", f"count by (instance) ({series('arb_scrape_collector_success')})", decimals=0),
@@ -165,10 +166,10 @@ TOLD = [
           Query(per_minute("arb_events_duplicates_total", ""), "known already"),
           Query(per_minute("arb_events_conflicts_total", ""), "other content"),
           Query(per_minute("arb_events_simulated_total", ""), "simulated"),
-          Query(per_minute("arb_events_invalid_total", "reason"), "{{reason}}"), low=0, many=True, no_value="the bot reports nothing"),
+          Query(per_minute("arb_events_invalid_total", "reason"), "{{reason}}"), low=0, many=True, no_value="the bot reports nothing", shade=AMBER),
     lines("Reports", "Requests that reported events per minute, by how they were answered.", MINUTE,
           Query(per_minute("arb_events_requests_total", "outcome"), "{{outcome}}"), low=0, no_value="the bot reports nothing"),
-    lines("Age of the newest event", "By type, by the bot's own time.", AGE,
+    lines("Age of the newest event", "By type, by the bot's own time.", CLOCK,
           Query(age("arb_events_last_timestamp_seconds", "type"), "{{type}}"), low=0, many=True, no_value="the bot reports nothing"),
 ]  # fmt: skip
 

@@ -88,7 +88,7 @@ GAS = [
         "Base fee now and in the next block, and the median priority fee that the newest block paid.",
         GWEI,
         Query(gwei(NOW), "base fee"), Query(gwei(NEXT), "next block"),
-        Query(gwei("arb_gas_priority_fee_wei", percentile="50"), "priority fee, median"), low=0,
+        Query(gwei("arb_gas_priority_fee_wei", percentile="50"), "priority fee"), low=0,
     ),
     lines(
         "Base fee of the last hour",
@@ -234,6 +234,6 @@ PAGE = Page(
         row("What does a trade cost now, and is the network there?", COST),
         row("Gas", GAS, L1),
         row("Chain", CHAIN, FULLNESS, LEVELS, HEADS),
-        row("Nodes", NODES, RPC),
+        row("Nodes", NODES, RPC[:2], RPC[2:]),
     ),
 )

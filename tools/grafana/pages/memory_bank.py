@@ -2,8 +2,10 @@
 
 from tools.grafana.looks import (
     AGE,
+    AMBER,
     BLUE,
     BYTES,
+    CLOCK,
     ETH,
     GWEI,
     MINUTE,
@@ -13,7 +15,6 @@ from tools.grafana.looks import (
     NONE_IS_FINE,
     NUMBER,
     RATIO,
-    SECONDS,
     VALID,
     rising,
 )
@@ -75,7 +76,7 @@ SIZE = [
     lines(
         "Not written since",
         "How long nothing in a directory has been written. Saw teeth are the bot's rhythm; a slope is silence.",
-        SECONDS, Query(age(f"{BANK}last_write_timestamp_seconds", "bot, directory"), "{{directory}} · {{bot}}"), low=0,
+        CLOCK, Query(age(f"{BANK}last_write_timestamp_seconds", "bot, directory"), "{{directory}} · {{bot}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -85,8 +86,8 @@ DOCUMENTS = [
         "Each document that the bot keeps in state/ and metrics/: whether it is whole, and how old.",
         "bot, directory, document",
         Column("Whole?", lowest(f"{BANK}document_valid", "bot, directory, document"), texts=VALID),
-        Column("Last written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
-        sort="Last written", width=15, height=12, no_value="no bank",
+        Column("Written", age(f"{BANK}document_last_write_timestamp_seconds", "bot, directory, document"), AGE, None, rising(120, 600)),
+        sort="Written", width=15, height=12, no_value="no bank",
     ),
     timeline(
         "Documents over time",
@@ -106,7 +107,7 @@ FAULTS = [
     lines(
         "Invalid records over time",
         "Records per minute that could not be used; empty as long as there were none.",
-        MINUTE, Query(per_minute(f"{BANK}invalid_files_total", "kind, reason"), "{{kind}}: {{reason}}"), low=0, no_value="none",
+        MINUTE, Query(per_minute(f"{BANK}invalid_files_total", "kind, reason"), "{{kind}}: {{reason}}"), low=0, no_value="none", shade=AMBER,
     ),
 ]  # fmt: skip
 
@@ -118,7 +119,7 @@ CLAIMS = [
         "Each document with totals of the bot, beside each other: they do not agree among themselves, and none is the chain's "
         "word. What a document does not say is empty.",
         "bot, document",
-        Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0),
+        Column("Trades", total(f"{SAYS}trades", "bot, document"), NUMBER, 0, width=70),
         Column("Succeeded", highest(f"{SAYS}success_ratio", "bot, document"), RATIO, 0),
         Column("Net ETH", total(f"{SAYS}net_profit_ether", "bot, document"), NUMBER, 5),
         Column("in dollars", total(f"{SAYS}net_profit_usd", "bot, document"), "prefix:$", 2),
@@ -130,7 +131,7 @@ CLAIMS = [
 
 COMPARED = [
     lines(
-        "Net profit by the bot's own totals, and by the chain",
+        "Net profit by the bot's totals, and the chain",
         "The bot's documents against what its transactions brought on the chain, after every fee: lines that part are a claim "
         "that is not true, or a total that began at another time.",
         ETH,

@@ -55,11 +55,11 @@ THERE = [
 
 FUNNEL = [
     bars(
-        "From seen to done, shown time",
+        "Stages, shown time",
         "How many were detected, executed, rejected and missed within the shown time. Stages are counted as they are reported: "
         "a source that only lists what it sees knows the first.",
         NUMBER, step("detected"), step("executed"), step("rejected"), step("missed"),
-        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=6,
+        decimals=0, no_value="nobody tells", colors={"executed": GREEN}, width=7,
     ),
     lines(
         "Opportunities by stage",
@@ -84,7 +84,7 @@ WHY = [
     lines(
         "Why rejected over time",
         "Rejected opportunities per minute, by the reason that the bot gave.",
-        MINUTE, Query(f"{per_minute(REJECTED, 'reason', source=CHOSEN)} > 0", "{{reason}}"), low=0, no_value="none rejected", many=True,
+        MINUTE, Query(f"{per_minute(REJECTED, 'reason', source=CHOSEN)} > 0", "{{reason}}"), low=0, no_value="none rejected", many=True, shade=AMBER,
     ),
 ]  # fmt: skip
 
@@ -126,8 +126,8 @@ SPREADS = [
         RATIO, Query(highest("arb_price_net_spread_ratio", "pair"), "{{pair}}"), centred=True,
     ),
     lines(
-        "What the best trade would leave",
-        "Before gas, at its best size, through two pools of the pair.",
+        "What the best trade leaves",
+        "What the best trade would leave before gas, at its best size, through two pools of the pair.",
         ETH, Query(highest("arb_price_spread_profit_ether", "pair"), "{{pair}}"), low=0,
     ),
     timeline(

@@ -99,8 +99,8 @@ EARNING = [
         low=0, colors=OUTCOMES, dashed="chain", last=False,
     ),
     lines(
-        "Best spread of each pair, net of fees",
-        "What one base brings at the best venue over what it costs at another, less one. Above zero there is something "
+        "Best spreads, net of fees",
+        "Of each pair: what one base brings at the best venue over what it costs at another, less one. Above zero there is something "
         "to earn before gas.",
         RATIO, Query(highest("arb_price_net_spread_ratio", "pair"), "{{pair}}"), centred=True,
     ),

@@ -3,11 +3,11 @@
 from tools.grafana.looks import (
     AGE,
     BYTES,
+    CLOCK,
     NONE_DOWN,
     NONE_IS_FINE,
     NUMBER,
     RATIO,
-    SECONDS,
     UP,
     YES_IS_BAD,
     falling,
@@ -77,7 +77,7 @@ OVER_TIME = [
     lines(
         "Not written since",
         "How long nothing in a store has been written.",
-        SECONDS, Query(age("arb_storage_last_write_timestamp_seconds", "store"), "{{store}}"), low=0,
+        CLOCK, Query(age("arb_storage_last_write_timestamp_seconds", "store"), "{{store}}"), low=0,
     ),
 ]  # fmt: skip
 
@@ -85,12 +85,12 @@ DISKS = [
     lines(
         "Free space",
         "Share of each file system that is free to ordinary users.",
-        RATIO, Query(f"min by (mountpoint) ({series(FREE)} / {series(SIZE)})", "{{mountpoint}}"), low=0, high=1,
+        RATIO, Query(f"min by (mountpoint) ({series(FREE)} / {series(SIZE)})", "{{mountpoint}}"), low=0, high=1, many=True,
     ),
     lines(
         "Free bytes",
         "Space left to ordinary users on each file system.",
-        BYTES, Query(lowest(FREE, "mountpoint"), "{{mountpoint}}"), low=0,
+        BYTES, Query(lowest(FREE, "mountpoint"), "{{mountpoint}}"), low=0, many=True,
     ),
     lines(
         "Disks",
@@ -108,6 +108,6 @@ PAGE = Page(
     rows=(
         row("Will the disk last, and are the backups fresh?", LASTS, STORES),
         row("Stores over time", OVER_TIME),
-        row("The host's disks", DISKS),
+        row("The host's disks", DISKS[:2], DISKS[2:]),
     ),
 )

@@ -2,6 +2,7 @@
 
 from tools.grafana.looks import (
     AGE,
+    AMBER,
     BYTES,
     HEARD,
     LEVELS,
@@ -160,7 +161,7 @@ LOGS = [
     lines(
         "Exceptions by class",
         "Tracebacks per minute, by class of the exception; empty as long as there were none.",
-        MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none",
+        MINUTE, Query(per_minute("arb_bot_log_exceptions_total", "exception"), "{{exception}}"), low=0, no_value="none", shade=AMBER,
     ),
 ]  # fmt: skip
 
@@ -223,19 +224,19 @@ CAPACITY = [
 HOST = [
     lines("Processor", "Share of all processors' time in use.", RATIO,
           Query(highest("arb_host_cpu_usage_ratio", "instance"), "{{instance}}"), low=0, high=1),
-    lines("Memory", "In use, without what can be freed at once, and all there is.", BYTES,
-          Query(total("arb_host_memory_used_bytes", "instance"), "used · {{instance}}"),
-          Query(total("arb_host_memory_total_bytes", "instance"), "all · {{instance}}"), low=0),
     lines("Load", "Load average of the last minute; above the number of processors work waits.", NUMBER,
           Query(highest("arb_host_load1", "instance"), "{{instance}}"), low=0, decimals=2),
+    lines("Swap", "Swap space in use. A bot that swaps is late.", BYTES,
+          Query(total("arb_host_swap_used_bytes", "instance"), "{{instance}}"), low=0),
 ]  # fmt: skip
 
 MORE = [
+    lines("Memory", "In use, without what can be freed at once, and all there is.", BYTES,
+          Query(total("arb_host_memory_used_bytes", "instance"), "used · {{instance}}"),
+          Query(total("arb_host_memory_total_bytes", "instance"), "all · {{instance}}"), low=0),
     lines("Network", "Bytes per second over all devices but virtual ones.", "Bps",
           Query(rate("arb_host_network_receive_bytes_total", "instance"), "received · {{instance}}"),
           Query(rate("arb_host_network_transmit_bytes_total", "instance"), "sent · {{instance}}"), low=0),
-    lines("Swap", "Swap space in use. A bot that swaps is late.", BYTES,
-          Query(total("arb_host_swap_used_bytes", "instance"), "{{instance}}"), low=0),
 ]  # fmt: skip
 
 PAGE = Page(
@@ -245,7 +246,7 @@ PAGE = Page(
     rows=(
         row("Does it run, and has it what it needs?", EXISTS, OWN_WORD, EACH),
         row("The bot's process", PROCESS),
-        row("The bot's parts, by its own word", COMPONENTS, CAPACITY),
+        row("The bot's parts, by its own word", COMPONENTS, CAPACITY[:2], CAPACITY[2:]),
         row("Logs", LOGS, READ),
         row("Host", HOST, MORE),
     ),

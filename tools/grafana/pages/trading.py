@@ -27,6 +27,7 @@ from tools.grafana.queries import (
     Query,
     age,
     earned,
+    failed_ever,
     highest,
     increase,
     per_hour,
@@ -74,7 +75,7 @@ PERFORMANCE = [
         Query(per_hour("arb_bot_gain_ether_total", "bot", source=CHOSEN), "gain · {{bot}}"),
         Query(per_hour("arb_bot_loss_ether_total", "bot", source=CHOSEN), "loss · {{bot}}"),
         Query(per_hour("arb_bot_gas_cost_ether_total", "bot", source=CHOSEN), "gas · {{bot}}"),
-        low=0, colors={"gain": GREEN, "loss": RED, "gas": AMBER}, no_value="no trade",
+        low=0, colors={"gain": GREEN, "loss": RED, "gas": AMBER}, last=False, no_value="no trade",
     ),
     lines(
         "Gas for each ether gained",
@@ -83,7 +84,7 @@ PERFORMANCE = [
         RATIO,
         Query(share(increase("arb_bot_gas_cost_ether_total", "bot, source", "1h"),
                     increase("arb_bot_gain_ether_total", "bot, source", "1h")), BOT_AND_SOURCE),
-        low=0, dashed="recent", no_value="no trade",
+        low=0, dashed="recent", last=False, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -102,7 +103,7 @@ FALLEN = [
         decimals=1, steps=rising(0.1, 0.2), no_value="no profit yet", listed=True,
     ),
     lines(
-        "Share of expected profit that came true",
+        "Made of the expected",
         "Over the last hour, by source: what trades made, for each ether that the bot expected of them.",
         RATIO,
         Query(
@@ -111,7 +112,7 @@ FALLEN = [
                   increase("arb_bot_expected_profit_ether_total", "bot, source", "1h", source="~memory_bank|events")),
             BOT_AND_SOURCE,
         ),
-        no_value="no trade",
+        last=False, no_value="no trade",
     ),
 ]  # fmt: skip
 
@@ -132,7 +133,7 @@ TRADES = [
         "Failed trades per minute by what their error text, or the chain's answer, means; empty as long as none failed.",
         MINUTE,
         Query(per_minute("arb_bot_trade_failures_total", "reason", source=CHOSEN), "{{reason}}"),
-        low=0, no_value="none failed",
+        low=0, no_value="none failed", shade=RED,
     ),
 ]  # fmt: skip
 
@@ -166,7 +167,7 @@ ESTIMATES = [
 
 TRUE = [
     bars(
-        "Claims against the chain, all time",
+        "Claims checked, all time",
         "Trades that the bot claims with a transaction hash, by what final blocks say of them.",
         NUMBER,
         Query(total("arb_reconcile_trades", "status"), "{{status}}"),
@@ -174,7 +175,7 @@ TRUE = [
         decimals=0, steps=NONE_IS_FINE, colors={"confirmed": GREEN, "not final yet": BLUE},
     ),
     stat(
-        "What is wrong with claims, all time",
+        "Claims belied, all time",
         "Claims that the chain belies, by how: it was somebody else's transaction, its outcome, its gas or its profit "
         "were others.",
         NUMBER, Query(total("arb_reconcile_mismatches", "reason"), "{{reason}}"),
@@ -202,14 +203,10 @@ ROUTES = table(
     "Routes of the chosen source, all time",
     "A line for each pair and way through the venues, from totals since the source's first trade, so that it holds what "
     "happened before Prometheus looked; the net profit is in ether, also of the shown time alone. Trades whose route is not "
-    "known are in `unknown`.",
+    "known are in `unknown`: of the chain's, all that failed.",
     "pair, dex_buy, dex_sell",
     Column("Trades", total("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 0, width=70),
-    Column(
-        "Succeeded",
-        succeeded_ever("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN),
-        RATIO, 0, SHARE,
-    ),
+    Column("Failed", failed_ever("arb_bot_trades_total", "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 0),
     Column("Net ETH", total(NET, "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 5, SIGNED),
     Column("Shown ETH", earned(NET, "pair, dex_buy, dex_sell", source=CHOSEN), NUMBER, 5, SIGNED),
     Column("Gas", f"1e9 * {total('arb_bot_gas_cost_ether_total', 'pair, dex_buy, dex_sell', source=CHOSEN)}", GWEI, 0),
