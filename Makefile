@@ -29,7 +29,7 @@ proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full si
 test-long: proofs machines fuzz floors autobahn soak  ## what takes hours: proofs, 5,000 lives of each machine, fuzzing, floors, Autobahn, a soak of an hour
 
 machines: ready  ## 5,000 lives of each state machine
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py tests/live/test_hub.py
 
 fuzz: ready  ## every parser under atheris, where it can be had
 	-@$(PY) -m pip install -q --disable-pip-version-check atheris

@@ -26,6 +26,7 @@ from exporter.live.session import Session
 from tests.live.listening import Listener, Wire
 from tests.live.test_frames import masked
 from tests.running import eventually
+from tests.tiers import lives
 
 PAIRS = ("A", "B", "C")
 POOLS = ("p", "q")
@@ -228,7 +229,8 @@ def test_every_listeners_story_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "SLICE", 2)
     monkeypatch.setattr(streams, "RING_MESSAGES", 5)
     monkeypatch.setattr(streams, "PIECE", 150)
-    run_state_machine_as_test(Feed, settings=settings(max_examples=200, stateful_step_count=40, deadline=None))  # type: ignore[no-untyped-call]
+    story = settings(max_examples=lives(100), stateful_step_count=40, deadline=None)
+    run_state_machine_as_test(Feed, settings=story)  # type: ignore[no-untyped-call]
 
 
 # --- one thing at a time -------------------------------------------------------------------------------------------
