@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 from exporter.collector import Collector, Poll, Sources
-from exporter.metrics import Family, counter, gauge, label
+from exporter.metrics import MAX_LABEL_LENGTH, Family, counter, gauge, label
 from exporter.sources.host import FileSystem, Host, HostSample
+
+HEAD: Final = 20
+"""Characters of the beginning of a long path that are shown."""
 
 CPU = gauge("arb_host_cpu_usage_ratio", "Share of all processors' time that was used since the last look.")
 MEMORY_USED = gauge("arb_host_memory_used_bytes", "Memory in use, without what can be freed at once.")
@@ -42,8 +48,15 @@ def render(sample: HostSample) -> Iterator[Family]:
 
 
 def _named(systems: Iterable[FileSystem]) -> Iterator[FileSystem]:
-    """Those whose path can be a label, unlike many of containers: several as one `other` would be none of them."""
-    return (system for system in systems if label(system.mountpoint) == system.mountpoint)
+    """By paths that can be labels; those that would have the same, or cannot have one, are left out."""
+    named = [replace(system, mountpoint=_short(system.mountpoint)) for system in systems]
+    count = Counter(system.mountpoint for system in named)
+    return (s for s in named if count[s.mountpoint] == 1 and label(s.mountpoint) == s.mountpoint)
+
+
+def _short(path: str) -> str:
+    """Both ends of a path that is too long for a label, as many of containers are."""
+    return path if len(path) <= MAX_LABEL_LENGTH else f"{path[:HEAD]}…{path[HEAD + 1 - MAX_LABEL_LENGTH :]}"
 
 
 def _open(sources: Sources) -> Poll:

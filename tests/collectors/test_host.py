@@ -38,12 +38,18 @@ def test_what_is_not_known_is_absent() -> None:
     assert len(found) == 5
 
 
-def test_file_systems_whose_path_is_too_long_for_a_label_are_left_out_rather_than_held_back() -> None:
-    deep = tuple(FileSystem(f"/var/lib/kubelet/pods/{'0' * 36}/volumes/{name}", 1, 1) for name in ("token", "cache"))
-    families = COLLECTOR.render(replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep)))
-    gated = gate(families, COLLECTOR.metrics)
+def test_of_a_path_that_is_too_long_for_a_label_both_ends_are_shown() -> None:
+    pod = f"/var/lib/kubelet/pods/{'0' * 36}/volumes"
+    deep = tuple(FileSystem(f"{pod}/{name}", 1, 1) for name in ("token", "cache"))
+    alike = tuple(FileSystem(f"{'/long' * 4}/{name}{'/path' * 12}", 1, 1) for name in "ab")
+    unprintable = FileSystem("/\x00", 1, 1)
+    sample = replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep, *alike, unprintable))
+    gated = gate(COLLECTOR.render(sample), COLLECTOR.metrics)
     assert gated.dropped == 0
-    assert shown(COLLECTOR, replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep))) == shown(COLLECTOR, SAMPLE)
+    more = shown(COLLECTOR, sample).keys() - shown(COLLECTOR, SAMPLE).keys()
+    free = sorted(name.partition('"')[2].rstrip('"}') for name in more if "_free_" in name)
+    assert free == [f"/var/lib/kubelet/pod…{f'{pod}/{name}'[-43:]}" for name in ("cache", "token")]
+    assert all(len(path) == 64 for path in free)
 
 
 async def test_it_reads_every_second(tmp_path: Path) -> None:
