@@ -12,6 +12,8 @@ from pathlib import Path
 from tests import bank
 from tests.running import Running, Samples, until
 
+ROWS = 1_500
+"""In the list of recent trades at most, which is mapped as a file of a megabyte: it waits until the ledger has them."""
 KILLS = 200 if os.environ.get("ARB_PROOFS") == "full" else 12
 
 
@@ -38,7 +40,7 @@ class Bot:
         self._trade()
         if self.rng.random() < 0.3:
             self._rewrite()
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and len(self.recent) < ROWS:
             self._row()
         if self.epoch % 40 == 0:
             self._prune()
