@@ -29,6 +29,8 @@ STALLED: Final = 5.0
 STEP: Final = 4 << 10
 TURNS: Final = 16
 """Turns of the loop that a newcomer has at least to send its request in, however many come after it."""
+GRACE: Final = 0.01
+"""Seconds that it has at least: turns can be short, and its own machine busy."""
 LOOK: Final = 0.25
 """Seconds between two looks at everyone."""
 OWN: Final = 64
@@ -122,12 +124,22 @@ class Crowd:
 
     def make_room(self) -> bool:
         """Send away who has neither asked nor been answered for longest; False if everybody is being answered."""
-        quiet = {guest: since for place in (self._waiting, self._resting) for guest, since in self._quiet(place)}
-        others = itertools.chain(self._resting, self._slow)
-        guest = min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
+        guest = self._next_to_go()
         if guest is not None:
             self._send_away(guest)
         return guest is not None
+
+    @property
+    def grace(self) -> float:
+        """Seconds until whoever would make room has had its time to ask."""
+        guest = self._next_to_go()
+        came = None if guest is None else self._waiting.get(guest)
+        return 0.0 if came is None else max(0.0, came + GRACE - self._now())
+
+    def _next_to_go(self) -> Guest | None:
+        quiet = {guest: since for place in (self._waiting, self._resting) for guest, since in self._quiet(place)}
+        others = itertools.chain(self._resting, self._slow)
+        return min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
 
     def _quiet(self, place: dict[Guest, float]) -> Iterator[tuple[Guest, float]]:
         """The first in this place for whom nothing waits."""

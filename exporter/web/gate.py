@@ -19,8 +19,10 @@ from exporter.web.crowd import Crowd
 
 AT_ONCE: Final = 8
 """Connections accepted in one turn of the loop at least, if so many wait."""
-ACCEPTING: Final = 0.008
-"""Seconds of a turn in which more are: listeners are served in between, and thousands may have come back at once."""
+ACCEPTING: Final = 0.003
+"""Seconds of a turn in which more are."""
+RETURNING: Final = 0.008
+"""Seconds of a turn while it is listeners who come: thousands may have come back at once."""
 WAITING: Final = 4096
 """Connections that the kernel holds until their turn; it may allow fewer."""
 HANDSHAKE: Final = 5.0
@@ -114,13 +116,16 @@ class Gate(web.BaseSite):
         asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        exchanged, until = 0, monotonic() + ACCEPTING
+        exchanged, begun, seconds = 0, monotonic(), ACCEPTING
         for number in itertools.count():
-            if number >= AT_ONCE and monotonic() > until:
+            if number >= AT_ONCE and monotonic() - begun > seconds:
                 return
             full = self._crowd.full
             if full and self._crowd.turns.waiting:
                 return  # soon they have their answers, and some of them can go
+            if full and (grace := self._crowd.grace):
+                self._pause(listening, grace)
+                return
             try:
                 accepted, address = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -130,7 +135,9 @@ class Gate(web.BaseSite):
                 return
             accepted.setblocking(False)
             if self.context is None and self._listener(accepted, address[0]):
+                seconds = RETURNING
                 continue
+            seconds = ACCEPTING
             if full and not self._crowd.make_room():
                 accepted.close()
                 continue
@@ -147,8 +154,12 @@ class Gate(web.BaseSite):
         if loop.time() - self._told >= QUIET:
             self._told = loop.time()
             logger.warning("a connection cannot be accepted now", error=log.describe(error))
+        self._pause(listening, PAUSE)
+
+    def _pause(self, listening: socket.socket, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
         loop.remove_reader(listening.fileno())
-        self._pauses[listening] = loop.call_later(PAUSE, self._resume, listening)
+        self._pauses[listening] = loop.call_later(seconds, self._resume, listening)
 
     def _receive(self, arrival: Arrival, address: str) -> None:
         self._crowd.wait(arrival)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 2
 """Requests begun in one turn; an answer takes the loop for a third of a millisecond to a few."""
 
 

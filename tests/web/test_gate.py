@@ -71,6 +71,19 @@ async def test_more_silent_connections_than_there_may_be_are_no_hindrance() -> N
         await eventually(lambda: len(inside) == 0)
 
 
+async def test_a_newcomer_has_a_moment_to_ask_however_many_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "GRACE", 60.0)
+    async with opened(most=24) as (made, inside):
+        callers = [await call(made) for _ in range(60)]
+        await eventually(lambda: inside.full)
+        assert 0.0 < inside.grace <= 60.0
+        for reader, writer in callers[:24]:  # who came last waits at the door
+            writer.write(GET)
+            assert await asyncio.wait_for(reader.readline(), 20) == b"HTTP/1.1 200 OK\r\n"
+        for _, writer in callers:
+            writer.close()
+
+
 async def test_whoever_does_not_send_a_head_in_time_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "FIRST_REQUEST", 0.2)
     monkeypatch.setattr(crowd, "LOOK", 0.05)
