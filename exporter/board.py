@@ -152,6 +152,8 @@ class Board:
         state = self.states.get(collector.name)
         if state is None:
             return  # retired while it was being read
+        if state.last_success is None:
+            return  # nothing is shown before a first success
         self._show(collector, state, snapshot)
         self._own = NOTHING, False
         self._tell(collector.name)

@@ -1,25 +1,35 @@
 #!/bin/sh
 # The tests with coverage, three at a time; `make unit` calls it.
 #
-# More run at once than there are processors, and some wait for what a busy machine does late. So up to MOST that failed
-# are asked once more, one after the other and alone: who fails again has failed, and who does not is named here. More
-# than that are a fault of the code, and so is whatever ends the run by itself.
+# More run at once than there are processors, and some wait for what a busy machine does late. So if up to MOST failed,
+# their files are asked once more, one after the other and alone: who fails again has failed, and who does not is named.
+# More than that are a fault of the code, and so is whatever ends the run or one of its programs, or is skipped when asked
+# again.
 set -eu
 cd "$(dirname "$0")/.."
 PY=.venv/bin/python
 MOST=5
 FAILED=.pytest_cache/v/cache/lastfailed
 
+SAID=$(mktemp)
+trap 'rm -f "$SAID" "$SAID.code" "$SAID.again"' EXIT
+
+said() { "$@" && echo 0 >"$SAID.code" || echo $? >"$SAID.code"; }
+
 $PY -m coverage erase
 rm -f "$FAILED"
-code=0
-$PY -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@" || code=$?
-if [ "$code" = 1 ] && [ -s "$FAILED" ]; then
+said $PY -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@" | tee "$SAID"
+code=$(cat "$SAID.code")
+if [ "$code" = 1 ] && [ -s "$FAILED" ] && ! grep -q "crashed while running\|node down" "$SAID"; then
     count=$($PY -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$FAILED")
     if [ "$count" -le "$MOST" ]; then
-        echo "failed beside others: $count; once more, alone:"
-        code=0
-        $PY -m coverage run -m pytest -v --last-failed --last-failed-no-failures none || code=$?
+        echo "failed beside others: $count; their files once more, alone:"
+        $PY -c 'import json, sys; print(*json.load(open(sys.argv[1])), sep="\n")' "$FAILED" >"$SAID"
+        said $PY -m coverage run -m pytest -v $(sed 's/::.*//' "$SAID" | sort -u) | tee "$SAID.again"
+        code=$(cat "$SAID.code")
+        while read -r name; do
+            grep -qF "$name PASSED" "$SAID.again" || { echo "not passed alone: $name"; code=1; }
+        done <"$SAID"
     fi
 fi
 [ "$code" = 0 ] || exit "$code"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -48,10 +47,13 @@ def render(sample: HostSample) -> Iterator[Family]:
 
 
 def _named(systems: Iterable[FileSystem]) -> Iterator[FileSystem]:
-    """By paths that can be labels; those that would have the same, or cannot have one, are left out."""
-    named = [replace(system, mountpoint=_short(system.mountpoint)) for system in systems]
-    count = Counter(system.mountpoint for system in named)
-    return (s for s in named if count[s.mountpoint] == 1 and label(s.mountpoint) == s.mountpoint)
+    """By paths that can be labels; of those that would have the same the fullest, which is the one to know of."""
+    named: dict[str, FileSystem] = {}
+    for system in sorted(systems, key=lambda system: system.free_bytes / max(system.size_bytes, 1), reverse=True):
+        path = _short(system.mountpoint)
+        if label(path) == path:
+            named[path] = replace(system, mountpoint=path)
+    return iter(named.values())
 
 
 def _short(path: str) -> str:

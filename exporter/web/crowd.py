@@ -139,7 +139,12 @@ class Crowd:
     def _next_to_go(self) -> Guest | None:
         quiet = {guest: since for place in (self._waiting, self._resting) for guest, since in self._quiet(place)}
         others = itertools.chain(self._resting, self._slow)
-        return min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
+        guest = min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
+        if guest in self._waiting and self._now() < self._waiting[guest] + GRACE:
+            return next(
+                iter(self._slow), guest
+            )  # or else the few places that are left would let in hundreds a second only
+        return guest
 
     def _quiet(self, place: dict[Guest, float]) -> Iterator[tuple[Guest, float]]:
         """The first in this place for whom nothing waits."""

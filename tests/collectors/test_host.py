@@ -41,14 +41,17 @@ def test_what_is_not_known_is_absent() -> None:
 def test_of_a_path_that_is_too_long_for_a_label_both_ends_are_shown() -> None:
     pod = f"/var/lib/kubelet/pods/{'0' * 36}/volumes"
     deep = tuple(FileSystem(f"{pod}/{name}", 1, 1) for name in ("token", "cache"))
-    alike = tuple(FileSystem(f"{'/long' * 4}/{name}{'/path' * 12}", 1, 1) for name in "ab")
+    alike = tuple(FileSystem(f"{'/long' * 4}/{name}{'/path' * 12}", 100, free) for name, free in (("a", 9), ("b", 4)))
     unprintable = FileSystem("/\x00", 1, 1)
     sample = replace(SAMPLE, file_systems=(*SAMPLE.file_systems, *deep, *alike, unprintable))
     gated = gate(COLLECTOR.render(sample), COLLECTOR.metrics)
     assert gated.dropped == 0
-    more = shown(COLLECTOR, sample).keys() - shown(COLLECTOR, SAMPLE).keys()
-    free = sorted(name.partition('"')[2].rstrip('"}') for name in more if "_free_" in name)
-    assert free == [f"/var/lib/kubelet/pod…{f'{pod}/{name}'[-43:]}" for name in ("cache", "token")]
+    found, known = shown(COLLECTOR, sample), shown(COLLECTOR, SAMPLE)
+    free = {
+        name.partition('"')[2].rstrip('"}'): found[name] for name in found.keys() - known.keys() if "_free_" in name
+    }
+    ends = {f"/var/lib/kubelet/pod…{f'{pod}/{name}'[-43:]}": 1 for name in ("cache", "token")}
+    assert free == ends | {f"{'/long' * 4}…{('/path' * 12)[-43:]}": 4}  # the fullest of those that look alike
     assert all(len(path) == 64 for path in free)
 
 

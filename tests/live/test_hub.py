@@ -84,6 +84,8 @@ class Feed(RuleBasedStateMachine):
         self.do(lambda: [client.wire.flow() for client in self.clients])
         for _ in range(50):
             self.do(lambda: None)
+        while self.hub._turning:
+            self.do(lambda: None)
         try:
             for client in self.clients:
                 self.check(client)
@@ -225,6 +227,8 @@ class Feed(RuleBasedStateMachine):
 def test_every_listeners_story_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """With few places in everything that has places, so that all of them run out."""
     monkeypatch.setattr(groups, "BURST", 1e9)
+    monkeypatch.setattr(hubs, "RUSH", 1)
+    monkeypatch.setattr(hubs, "BREATH", 0.0003)
     monkeypatch.setattr(hubs, "SLICE", 2)
     monkeypatch.setattr(groups, "SLICE", 2)
     monkeypatch.setattr(streams, "RING_MESSAGES", 5)

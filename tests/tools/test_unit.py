@@ -28,6 +28,24 @@ GOOD = """
 def test_good() -> None:
     pass
 """
+CRASHING = """
+import os
+def test_crashing() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os._exit(3)
+def test_never_asked() -> None:
+    assert False
+"""
+SHY = (
+    HURRIED
+    + """
+def test_shy() -> None:
+    import pytest
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("alone")
+    assert False
+"""
+)
 BROKEN = """
 import pytest
 @pytest.mark.parametrize("number", range({count}))
@@ -68,6 +86,13 @@ def test_what_is_broken_fails(tmp_path: Path, count: int, again: bool) -> None:
     done = unit(tmp_path, good=GOOD, broken=BROKEN.format(count=count))
     assert done.returncode == 1
     assert ("failed beside others" in done.stdout) is again
+    assert "coverage of" not in done.stdout
+
+
+@pytest.mark.parametrize("text", [CRASHING, SHY], ids=["a program that ends", "one that is skipped alone"])
+def test_what_cannot_be_told_is_not_forgiven(tmp_path: Path, text: str) -> None:
+    done = unit(tmp_path, good=GOOD, doubtful=text)
+    assert done.returncode != 0, done.stdout
     assert "coverage of" not in done.stdout
 
 
