@@ -121,6 +121,7 @@ async def test_a_long_walk_is_shown_when_it_ends_and_repeated_by_its_length(
         assert shown(COLLECTOR, await storage.read(watches[:1])) == {'arb_storage_up{store="one"}': 0}
         go.set()
         await eventually(lambda: watches[0].newest is not None and not watches[0].worker._running)
+        monkeypatch.setattr(storage, "PATIENCE", 60.0)
         assert shown(COLLECTOR, await storage.read(watches)) == FACTS | {'arb_storage_up{store="two"}': 0}
         assert watches[0]._due >= 100 + storage.STUCK + 30 * (1 + storage.SHARE)
 

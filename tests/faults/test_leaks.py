@@ -126,8 +126,16 @@ async def test_descriptors_tasks_and_threads_are_what_they_were(stage: Stage) ->
         def no_more() -> bool:
             return all(after[name] <= number for name, number in before.items())
 
-        deadline = time.monotonic() + PATIENCE  # for what a busy machine has not closed yet: a leak stays
+        deadline = time.monotonic() + PATIENCE / 4  # for what a busy machine has not closed yet: a leak stays
         while not no_more() and time.monotonic() < deadline:
             after = await at_rest()
         print(f"{CYCLES} cycles: {before} before, {after} after")
-        assert no_more(), "fewer is what was still being closed"
+        assert no_more(), f"fewer is what was still being closed: {sorted(map(_target, os.listdir('/proc/self/fd')))}"
+
+
+def _target(descriptor: str) -> str:
+    """What a descriptor is, for whoever looks for the one too many."""
+    try:
+        return str(Path("/proc/self/fd", descriptor).readlink())
+    except OSError:  # the listing's own
+        return ""
