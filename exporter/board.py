@@ -150,10 +150,8 @@ class Board:
             Undeclared, TooManySeries: nothing has changed.
         """
         state = self.states.get(collector.name)
-        if state is None:
-            return  # retired while it was being read
-        if state.last_success is None:
-            return  # nothing is shown before a first success
+        if state is None or state.last_success is None:
+            return  # retired while it was being read; or nothing may be shown yet
         self._show(collector, state, snapshot)
         self._own = NOTHING, False
         self._tell(collector.name)

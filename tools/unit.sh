@@ -20,7 +20,7 @@ $PY -m coverage erase
 rm -f "$FAILED"
 said $PY -m coverage run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder "$@" | tee "$SAID"
 code=$(cat "$SAID.code")
-if [ "$code" = 1 ] && [ -s "$FAILED" ] && ! grep -q "crashed while running\|node down" "$SAID"; then
+if [ "$code" = 1 ] && [ -s "$FAILED" ] && ! grep -q "crashed while running\|\] node down: " "$SAID"; then
     count=$($PY -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$FAILED")
     if [ "$count" -le "$MOST" ]; then
         echo "failed beside others: $count; their files once more, alone:"

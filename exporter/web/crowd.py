@@ -141,9 +141,8 @@ class Crowd:
         others = itertools.chain(self._resting, self._slow)
         guest = min(quiet, key=quiet.__getitem__) if quiet else next(others, None)
         if guest in self._waiting and self._now() < self._waiting[guest] + GRACE:
-            return next(
-                iter(self._slow), guest
-            )  # or else the few places that are left would let in hundreds a second only
+            # Or else, where slow readers hold nearly all places, the door would let in a hundred a second only.
+            return next(iter(self._slow), guest)
         return guest
 
     def _quiet(self, place: dict[Guest, float]) -> Iterator[tuple[Guest, float]]:
