@@ -203,6 +203,13 @@ class _Connection(RequestHandler):
         return response
 
 
+async def _taken(guest: _Connection) -> None:
+    """A while after the answer before has left this program, which keeps one answer at most for each connection."""
+    await asyncio.sleep(PIPELINED)
+    while guest.unsent():  # noqa: ASYNC110  # aiohttp tells nobody
+        await asyncio.sleep(PIPELINED)
+
+
 class _Server(web.Server):
     def __init__(self, crowd: Crowd, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
@@ -235,7 +242,7 @@ class Runner(web.AppRunner):
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             guest = cast(_Connection, request.protocol)
             if crowd.rests(guest):
-                await asyncio.sleep(PIPELINED)
+                await _taken(guest)
             crowd.work(guest)
             try:
                 await crowd.turns.come()

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from exporter.board import Board
-from exporter.web import crowd
+from exporter.web import crowd, server
 from exporter.web.access import Access
 from exporter.web.crowd import Crowd
 from exporter.web.server import Runner, application, open_door
@@ -125,14 +125,17 @@ async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 BIG = bytes(24 << 20)
+"""What no kernel holds."""
+MUCH = bytes(60 << 10)
+"""What is kept twice if nobody waits for the first to be taken."""
 
 
 @asynccontextmanager
-async def serving_much() -> AsyncIterator[Runner]:
-    """A site with one page that no kernel holds."""
+async def serving_much(body: bytes = BIG) -> AsyncIterator[Runner]:
+    """A site with one large page."""
 
     async def big(request: web.Request) -> web.Response:
-        return web.Response(body=BIG)
+        return web.Response(body=body)
 
     app = application(Site(Board(), Access({}, {}), True))
     app.router.add_get("/big", big)
@@ -145,12 +148,13 @@ async def serving_much() -> AsyncIterator[Runner]:
         await runner.cleanup()
 
 
-def asking(runner: Runner) -> socket.socket:
-    """A client that has asked for it, with a small buffer of its own."""
+def asking(runner: Runner, times: int = 1) -> socket.socket:
+    """A client that has asked for it so many times at once, with a small buffer of its own."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
     made.connect(runner.addresses[0])
-    made.sendall(b"GET /big HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    request = b"GET /big HTTP/1.1\r\nHost: localhost\r\n"
+    made.sendall((request + b"\r\n") * (times - 1) + request + b"Connection: close\r\n\r\n")
     made.setblocking(False)
     return made
 
@@ -165,6 +169,20 @@ async def test_a_client_that_never_reads_is_gone_in_two_seconds() -> None:
             print(f"gone after {took:.2f} s")
             assert crowd.DEAF * crowd.LOOK <= took < (2.5 if FULL else 5)  # what is more than two is the machine's
             assert client.fileno() >= 0
+
+
+async def test_of_many_answers_that_nobody_takes_one_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PIPELINED", 0.005)
+    kept: list[int] = []
+    async with serving_much(MUCH) as runner:
+        with asking(runner, 500) as client:
+            await eventually(lambda: len(runner.crowd) == 1)
+            (guest,) = [*runner.crowd._waiting, *runner.crowd._resting, *runner.crowd._working]
+            while len(runner.crowd):
+                kept.append(guest.transport.get_write_buffer_size() if guest.transport else 0)
+                await asyncio.sleep(0.005)
+            assert client.fileno() >= 0
+    assert 0 < max(kept) < len(MUCH) + (1 << 10)
 
 
 async def test_a_slow_line_is_no_deaf_client() -> None:
