@@ -4,7 +4,7 @@ PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help demo test test-long proofs machines fuzz floors soak autobahn lock sbom ready lint types unit golden dashboards alerts \
+.PHONY: help demo test test-long branches proofs machines fuzz floors soak autobahn lock sbom ready lint types unit golden dashboards alerts \
 	assets bench secrets configuration kubernetes install clean
 .NOTPARALLEL:
 
@@ -20,13 +20,16 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
+branches: ready  ## the tests once more, with branches in what is covered: slower by half
+	$(RUN) BRANCHES=1 sh tools/unit.sh
+
 proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full size: 300 sequences, 200 kills; an hour
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
 		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py \
 		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
 		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
 
-test-long: proofs machines fuzz floors autobahn soak  ## what takes hours: proofs, 5,000 lives of each machine, fuzzing, floors, Autobahn, a soak of an hour
+test-long: branches proofs machines fuzz floors autobahn soak  ## what takes hours: branches, proofs, 5,000 lives of each machine, fuzzing, floors, Autobahn, a soak of an hour
 
 machines: ready  ## 5,000 lives of each state machine
 	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py tests/live/test_hub.py

@@ -18,6 +18,8 @@ testpaths = ["tests"]
 [tool.coverage.run]
 parallel = true
 source = ["tests"]
+core = "sysmon"
+disable_warnings = ["no-sysmon"]
 """
 HURRIED = """
 import os
@@ -54,7 +56,7 @@ def test_broken(number: int) -> None:
 """
 
 
-def unit(folder: Path, **tests: str) -> subprocess.CompletedProcess[str]:
+def unit(folder: Path, branches: str = "", **tests: str) -> subprocess.CompletedProcess[str]:
     """`tools/unit.sh` of a project with these tests."""
     for name in ("tools", "tests", ".venv/bin"):
         (folder / name).mkdir(parents=True)
@@ -68,15 +70,17 @@ def unit(folder: Path, **tests: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(folder / "tools" / "unit.sh")]
     environment = {name: value for name, value in unwatched().items() if not name.startswith("PYTEST")}
     environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}  # all others take seconds
+    environment["BRANCHES"] = branches
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
-def test_what_fails_beside_others_is_asked_once_more_alone(tmp_path: Path) -> None:
-    done = unit(tmp_path, good=GOOD, hurried=HURRIED)
+@pytest.mark.parametrize(("branches", "told"), [("", "exporter/: "), ("1", "exporter/ with branches: ")])
+def test_what_fails_beside_others_is_asked_once_more_alone(branches: str, told: str, tmp_path: Path) -> None:
+    done = unit(tmp_path, branches, good=GOOD, hurried=HURRIED)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed beside others: 1" in done.stdout
     assert "test_hurried.py::test_hurried PASSED" in done.stdout
-    assert "coverage of exporter/ with branches:" in done.stdout
+    assert f"coverage of {told}" in done.stdout
 
 
 @pytest.mark.parametrize(
