@@ -3,6 +3,8 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 # Node may be one that was installed into .venv.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+# Tests start hundreds of programs, and each would compile all of this again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-long branches proofs machines fuzz floors soak autobahn lock sbom ready lint types unit golden dashboards alerts \
 	assets bench secrets configuration kubernetes install clean
