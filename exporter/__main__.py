@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import ctypes
 import os
 import re
 import sys
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 PROGRAM = "arb-exporter"
 DEFAULT_ADDRESS = "127.0.0.1:10453"
 BAD = 2
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # from malloc.h
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]*):(?P<port>[0-9]{1,5})")
 
 
@@ -127,9 +124,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: config.Settings, web_config: WebConfig) -> int:
-    from exporter import serving
+    from exporter import heap, serving
 
-    _keep_the_heap_small()
+    heap.keep_small()
     (host, port), _ = _listen_address(options.address)
     chosen = serving.Options(
         host=host,
@@ -171,18 +168,6 @@ def _loop_for_tls() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return aiofastnet.loop_factory()
-
-
-def _keep_the_heap_small() -> None:
-    """Give memory back: one arena for all threads, and large reads outside the heap. 3 MiB less over the demo.
-
-    glibc gives each thread an arena of its own and moves its limit for large blocks up with each megabyte read;
-    our threads mostly sleep, and the bank's mapped files are read again and again. Other C libraries lack the call.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_ARENA_MAX, 1)
-        libc.mallopt(M_MMAP_THRESHOLD, 96 << 10)
 
 
 def _discover(arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
-from exporter import __version__, collectors, log, reload
+from exporter import __version__, collectors, heap, log, reload
 from exporter.backlog import Backlog
 from exporter.board import METRICS, Board, follow, poll
 from exporter.collector import Collector, Follow, Poll, Progress, Sources
@@ -69,6 +69,7 @@ async def run(settings: Settings, options: Options) -> None:
             publishing = group.create_task(_publish(site, ledger))
             await crew.take_over(settings)
             watching = group.create_task(reload.watch_web(crew, options))
+            giving = group.create_task(heap.give_back_now_and_then())
             gc.collect()
             gc.freeze()
             await _until_stopped(signals, crew, options)
@@ -77,6 +78,7 @@ async def run(settings: Settings, options: Options) -> None:
             pushing.cancel()
             publishing.cancel()
             watching.cancel()
+            giving.cancel()
     logger.info("stopped")
 
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from exporter import __version__, log, reload
+from exporter import __version__, heap, log, reload
 from exporter.board import Board, poll
 from exporter.bus.link import Broken
 from exporter.bus.names import Names
@@ -56,7 +56,8 @@ async def run(settings: Settings, options: Options) -> None:
         logger.info("listening", version=__version__, address=f"{options.host}:{options.port}", gateway=True)
         post = Post(site, workers)
         async with asyncio.TaskGroup() as group:
-            calls = (relay.run(url), reload.watch_web(post, options), *_polls(site, figures))
+            own_calls = (reload.watch_web(post, options), heap.give_back_now_and_then())
+            calls = (relay.run(url), *own_calls, *_polls(site, figures))
             tasks = [group.create_task(call) for call in calls]
             gc.collect()
             gc.freeze()
