@@ -123,21 +123,6 @@ def from_row(row: Any, zone: ZoneInfo) -> Trade:
     )
 
 
-def rows_of(document: Any) -> list[Any]:
-    """The rows of a list of recent trades, in each of its shapes.
-
-    Raises:
-        Unreadable: `shape`.
-    """
-    if isinstance(document, list):
-        return document
-    if isinstance(document, dict):
-        rows = document.get("trades", document.get("trade_history", []))
-        if isinstance(rows, list):
-            return rows
-    raise Unreadable("shape")
-
-
 def _trade_file(name: str, document: dict[str, Any], zone: ZoneInfo) -> Trade:
     opportunity = document["opportunity"]
     digest = content_digest(document)

@@ -16,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.sources import files
-from exporter.sources.files import Settling, Unreadable, document, folder, parse, read_together, starts_with, trimmed
+from exporter.sources.files import (
+    Gist,
+    Settling,
+    Unreadable,
+    document,
+    folder,
+    parse,
+    read_together,
+    starts_with,
+    trimmed,
+)  # fmt: skip
 from tests import bank, rewriter
 from tests.tiers import FULL
 
@@ -246,9 +256,10 @@ def test_a_file_that_never_rests_is_torn(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_cheap_look_sees_whether_a_file_still_begins_alike(tmp_path: Path, content: bytes, same: bool) -> None:
     (tmp_path / "f").write_bytes(content)
     with folder(tmp_path) as parent:
-        assert starts_with(parent, "f", b"abc") is same
-        assert not starts_with(parent, "gone", b"abc")
-        assert not starts_with(parent, "f", b"")
+        assert starts_with(parent, "f", Gist.of(b"abc")) is same
+        assert not starts_with(parent, "gone", Gist.of(b"abc"))
+        assert not starts_with(parent, "f", Gist.of(b""))
+        assert not starts_with(parent, "f", None)
 
 
 def test_a_broken_file_settles_only_when_it_stays_the_same() -> None:

@@ -122,20 +122,6 @@ def test_a_recent_row_has_local_time_whatever_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document_", "count"),
-    [({"trades": [1, 2]}, 2), ({"trades": []}, 0), ({}, 0), ([1], 1), ({"trade_history": [], "x": 1}, 0)],
-)
-def test_the_recent_list_in_every_shape(document_: object, count: int) -> None:
-    assert len(records.rows_of(document_)) == count
-
-
-@pytest.mark.parametrize("document_", [3, "x", None, {"trades": {}}, {"trades": None}])
-def test_what_is_no_recent_list(document_: object) -> None:
-    with pytest.raises(Unreadable):
-        records.rows_of(document_)
-
-
-@pytest.mark.parametrize(
     ("value", "false_zone", "expected"),
     [
         ("2025-04-06T17:56:36.565225", False, 1743976596.565225),
