@@ -98,6 +98,28 @@ async def test_every_figure_of_a_small_bank(made: bank.Bank) -> None:
     }
 
 
+LAST = 'arb_bot_last_trade_timestamp_seconds{bot="b",source="memory_bank"}'
+
+
+async def test_a_time_that_can_be_none_is_absent_and_not_zero(made: bank.Bank) -> None:
+    for n, name in enumerate(("000000000", "99999999999")):
+        file = made.trades / f"trade_{name}.json"
+        file.write_text(bank.json.dumps(TRADE | {"timestamp": None, "tx_hash": f"0x{n:064x}"}))
+    async with sources(configured(made)) as s, aclosing(stream(s)) as snapshots:
+        found = shown(trades.COLLECTOR, await anext(snapshots))
+        assert (by_outcome(found, "memory_bank"), LAST in found) == (2, False)
+        told = TRADE | {"timestamp": 1743976596, "tx_hash": f"0x{2:064x}"}
+        (made.trades / "trade_00000000000.json").write_text(bank.json.dumps(told))
+        assert shown(trades.COLLECTOR, await anext(snapshots))[LAST] == 1743976596
+
+
+async def test_the_zero_of_an_older_version_is_no_time(made: bank.Bank) -> None:
+    async with sources(configured(made)) as s, aclosing(stream(s)) as snapshots:
+        await anext(snapshots)
+        await s.ledger.write(lambda db: db.execute("UPDATE source SET last_trade=0.0"))
+        assert LAST not in shown(trades.COLLECTOR, await anext(snapshots))
+
+
 async def test_an_empty_bank_counts_from_zero(made: bank.Bank) -> None:
     async with sources(configured(made)) as s:
         found = shown(trades.COLLECTOR, await after_passes(stream(s)))
