@@ -233,7 +233,7 @@ def known_opportunities(db: sqlite3.Connection, bot: str, ids: Iterable[str]) ->
 def read(db: sqlite3.Connection, bot: str) -> Books:
     """All totals of a bot."""
     sources = {
-        source: SourceTotal(bool(first_read), last_trade)
+        source: SourceTotal(bool(first_read), last_trade or None)  # 0 was once taken for a time
         for source, first_read, last_trade in fetch(
             db, "SELECT source, first_read, last_trade FROM source WHERE bot=?", bot
         )

@@ -92,12 +92,14 @@ class Slice[Row]:
 
 _TRADE: Final = (
     "SELECT id, source, time, pair, dex_buy, dex_sell, outcome, reason, net_wei, gas_wei, expected_wei, tx_hash"
-    " FROM trade WHERE bot = ? AND "
+    " FROM trade WHERE "
 )
 _CLAIM: Final = "(SELECT status FROM claim WHERE claim.trade = t.id)"
 _OPPORTUNITY: Final = (
-    "SELECT seq, source, seen, pair, dex_buy, dex_sell, expected_wei, stage, reason FROM opportunity WHERE bot = ? AND "
+    "SELECT seq, source, seen, pair, dex_buy, dex_sell, expected_wei, stage, reason FROM opportunity WHERE "
 )
+_OF_THE_BOT: Final = "+bot = ? AND "
+"""With a plus, or SQLite finds all rows of the bot by an index and sorts them, for the few that come next."""
 _MADE: Final = "ifnull(time, 0)"  # as the index has it: what has no time comes last
 _EARLIER: Final = f"{_MADE} BETWEEN ? AND ? AND ({_MADE} < ? OR id < ?) ORDER BY {_MADE} DESC, id DESC"
 
@@ -112,7 +114,7 @@ def trades(db: sqlite3.Connection, bot: str, wanted: Wanted, before: int, limit:
         return Slice([], None)
     bounds = (bot, wanted.since or 0.0, begin, begin, before)
     clause, values = wanted.clause()
-    query = f"SELECT t.*, {_CLAIM} FROM ({_TRADE}{_EARLIER} LIMIT {SPAN}) AS t WHERE {clause} LIMIT ?"  # noqa: S608  no value is put into the text
+    query = f"SELECT t.*, {_CLAIM} FROM ({_TRADE}bot = ? AND {_EARLIER} LIMIT {SPAN}) AS t WHERE {clause} LIMIT ?"  # noqa: S608  no value is put into the text
     found = [_trade(row) for row in fetch(db, query, *bounds, *values, limit)]
     if len(found) == limit:
         return Slice(found, found[-1].id)
@@ -131,7 +133,7 @@ def _begin(db: sqlite3.Connection, bot: str, before: int, until: float | None) -
 
 def opportunities(db: sqlite3.Connection, bot: str, before: int, limit: int) -> Slice[OpportunityRow]:
     """At most `limit` opportunities with an id below `before`, the last learned of first."""
-    found = fetch(db, f"{_OPPORTUNITY}seq < ? ORDER BY seq DESC LIMIT ?", bot, before, limit)
+    found = fetch(db, f"{_OPPORTUNITY}{_OF_THE_BOT}seq < ? ORDER BY seq DESC LIMIT ?", bot, before, limit)
     rows = [_opportunity(row) for row in found]
     return Slice(rows, rows[-1].id if len(rows) == limit else None)
 
@@ -163,8 +165,9 @@ def present(db: sqlite3.Connection, bot: str) -> Place:
 
 def news(db: sqlite3.Connection, bot: str, place: Place, limit: int) -> News:
     """What became known after `place` of sources whose first read was over by then: the rest is history, no news."""
-    trades = [_trade(row) for row in fetch(db, f"{_TRADE}id > ? ORDER BY id LIMIT ?", bot, place.trade, limit)]
-    query = f"{_OPPORTUNITY}seq > ? ORDER BY seq LIMIT ?"
+    query = f"{_TRADE}{_OF_THE_BOT}id > ? ORDER BY id LIMIT ?"
+    trades = [_trade(row) for row in fetch(db, query, bot, place.trade, limit)]
+    query = f"{_OPPORTUNITY}{_OF_THE_BOT}seq > ? ORDER BY seq LIMIT ?"
     chances = [_opportunity(row) for row in fetch(db, query, bot, place.opportunity, limit)]
     more = len(trades) == limit or len(chances) == limit
     after = Place(

@@ -13,7 +13,8 @@ from exporter import books, fault_books, ledger
 from exporter.books import RouteTotal, Writer
 from exporter.sources import records
 from exporter.sources.files import document
-from exporter.sources.memory_bank import Batch, Fault, numbered
+from exporter.sources.memory_bank import Batch, Fault
+from exporter.sources.recent_list import Known, Rows
 from exporter.sources.records import Execution, Opportunity, Trade
 from tests import bank
 from tests.tiers import lives
@@ -125,6 +126,7 @@ class Ledgered(RuleBasedStateMachine):
         self.rng = random.Random(0)
         self.files: list[dict[str, object]] = []
         self.rows: list[dict[str, object]] = []
+        self.known = Known()
         self.oracle = {"memory_bank": bank.Oracle(), "recent": bank.Oracle()}
         self.least = {"memory_bank": 0, "recent": 0}
 
@@ -147,17 +149,22 @@ class Ledgered(RuleBasedStateMachine):
         del self.files[keep:]
         del self.rows[keep:]
 
+    @rule()
+    def restart(self) -> None:
+        self.known = Known()
+
     @rule(lost=st.booleans())
     def read(self, lost: bool) -> None:
         raw = [
             records.from_file("trade_1743976596.json", document(bank.json.dumps(f).encode()), UTC) for f in self.files
         ]
-        rows = numbered([records.from_row(document(bank.json.dumps(r).encode()), UTC) for r in self.rows])
+        rows = Rows(bank.json.dumps(self.rows), UTC, self.known)
         self.db.execute("BEGIN")
         put(self.db, Batch("memory_bank", trades=[t for t in raw if isinstance(t, Trade)], complete=True))
-        put(self.db, Batch("recent", trades=rows, complete=True))
+        put(self.db, Batch("recent", trades=[r for r in rows if isinstance(r, Trade)], complete=True))
         self.db.execute("ROLLBACK" if lost else "COMMIT")
         if not lost:
+            self.known = rows.known
             for record in self.files:
                 self.oracle["memory_bank"].trade(record)
             seen: dict[str, int] = {}

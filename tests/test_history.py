@@ -165,6 +165,18 @@ def test_pages_are_found_by_the_index(db: sqlite3.Connection) -> None:
     assert "TEMP B-TREE" not in plan
 
 
+def test_what_comes_next_is_found_without_sorting_all_there_is(db: sqlite3.Connection) -> None:
+    put(db, *map(trade, range(20)), opportunity("a"))
+    asked: list[str] = []
+    db.set_trace_callback(asked.append)
+    history.news(db, "b", Place(3, 0), 5)
+    history.opportunities(db, "b", NEWEST, 5)
+    db.set_trace_callback(None)
+    plans = [[row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked if "ORDER BY" in query]
+    assert len(plans) == 3
+    assert all(len(plan) == 1 and "INTEGER PRIMARY KEY" in plan[0] for plan in plans), plans
+
+
 def test_opportunities_come_in_the_order_in_which_they_became_known(db: sqlite3.Connection) -> None:
     began = time.time()
     put(db, opportunity("z"), opportunity("a"), opportunity("m"))

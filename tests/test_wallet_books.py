@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -16,6 +17,7 @@ from exporter.ledger import VERSIONS, fetch
 from exporter.sources.outcomes import Outcome
 from exporter.sources.transactions import Mark
 from exporter.wallet_books import CONFIRMED, ORPHANED, PROVISIONAL, Confirmation, FeeTotal
+from tests.tiers import lives
 
 CHAIN, ME = 8453, "0x" + "a" * 40
 
@@ -231,3 +233,4 @@ class Books(RuleBasedStateMachine):
 
 
 TestBooks = Books.TestCase
+TestBooks.settings = settings(max_examples=lives(100), stateful_step_count=50, deadline=None)

@@ -13,7 +13,7 @@ from exporter.books import Books, RouteTotal
 from exporter.collector import Collector, Follow, Kept, Sources, pause
 from exporter.metrics import Family, counter, gauge
 from exporter.slots import Route, Slots, room
-from exporter.sources.memory_bank import Bank, Batch
+from exporter.sources.memory_bank import Bank, Batch, Recent
 from exporter.sources.records import WEI, Execution
 
 EVERY: Final = 0.5
@@ -98,7 +98,10 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Reading:
-    """A hold on the bank that outlives failures: what was seen, what waits, and the newest snapshot, if `given`."""
+    """A hold on the bank that outlives failures: what was seen, what waits, and the newest snapshot, if `given`.
+
+    `telling` while a first read is under way.
+    """
 
     sources: Sources
     bank: Bank | None
@@ -106,6 +109,7 @@ class Reading:
     newest: Snapshot | None = None
     version: int = -1
     given: bool = False
+    telling: bool = False
 
     async def snapshot(self) -> Snapshot:
         """The ledger's totals; the same object for as long as they are the same."""
@@ -134,19 +138,40 @@ class Reading:
         first = not await self._has_read("memory_bank")
         behind = len(names) > CHUNK
         self.sources.backlog.tell("memory_bank", behind)
-        progress = self.sources.progress("trades")
         for start in range(0, len(names), CHUNK):
             batch = await worker.run(bank.read, names[start : start + CHUNK])
             await self._put(bank, batch)
             if first:
-                progress(min(start + CHUNK, len(names)), len(names))
+                self._tell(min(start + CHUNK, len(names)), len(names))
             if behind:
                 yield await self.snapshot()
         await self._finish(first)
-        recent = await worker.run(bank.recent)
+        recent = await worker.run(bank.recent, CHUNK)
         if recent is not None:
-            await self._put(bank, recent)
+            async for snapshot in self._through_list(bank, recent):
+                yield snapshot
+        if self.telling:  # of files or rows that are gone now
+            self._tell(0, 0)
         self.sources.backlog.tell("memory_bank", False)
+
+    async def _through_list(self, bank: Bank, recent: Recent) -> AsyncGenerator[Snapshot]:
+        worker = self.sources.worker("trades")
+        first = not await self._has_read("recent")
+        behind, done = recent.rows > CHUNK, 0
+        if behind:
+            self.sources.backlog.tell("memory_bank", True)
+        while (batch := await worker.run(next, recent.batches, None)) is not None:
+            await self._put(bank, batch)
+            done = min(done + CHUNK, recent.rows)
+            if behind:
+                if first:
+                    self._tell(done, recent.rows)
+                yield await self.snapshot()
+
+    def _tell(self, done: int, total: int) -> None:
+        """How far a first read is."""
+        self.telling = done < total
+        self.sources.progress("trades")(done, total)
 
     async def _finish(self, first: bool) -> None:
         """Count executions that need not wait any more, and mark a first read as complete."""

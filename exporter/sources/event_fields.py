@@ -21,8 +21,6 @@ LONGEST: Final = 256
 """Characters of a text; as a label it may be shorter still."""
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every language's JSON keeps."""
-LATEST: Final = 4_102_444_800.0
-"""The first second of the year 2100: what is later was not meant in seconds."""
 MOST: Final = 10**22
 """Ether from which on an amount was not meant in ether."""
 _CONTEXT: Final = Context(prec=60)
@@ -140,7 +138,7 @@ def _time(value: Any) -> float | None:
         seconds = _instant(value)
     elif isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 < value < 10**12:
         seconds = float(value)
-    return seconds if seconds is not None and records.EARLIEST <= seconds < LATEST else None
+    return seconds if seconds is not None and records.EARLIEST <= seconds < records.LATEST else None
 
 
 def _instant(text: str) -> float | None:
@@ -221,7 +219,7 @@ TIME: Final = Kind(
     _time,
     "must be a time with its zone (RFC 3339) or epoch seconds",
     {"anyOf": [{"type": "string", "format": "date-time"},
-               {"type": "number", "minimum": records.EARLIEST, "exclusiveMaximum": LATEST}]},
+               {"type": "number", "minimum": records.EARLIEST, "exclusiveMaximum": records.LATEST}]},
 )  # fmt: skip
 FLAG: Final = Kind(_flag, "must be true or false", {"type": "boolean"})
 TEXT: Final = Kind(_text, f"must be a string of at most {LONGEST} characters", _string())

@@ -21,6 +21,8 @@ TOGETHER: Final = 48
 ATTEMPTS: Final = 24
 PAUSE: Final = 0.001
 """Seconds between two reads: a writer that was interrupted in the middle of a copy gets the time to finish it."""
+BLOCK: Final = 1 << 20
+"""Bytes that are read at a time where all of a file is not wanted at once."""
 _PADDING: Final = b"\x00 \t\r\n"
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -182,22 +184,43 @@ def _look(descriptor: int, limit: int) -> _Look:
     return _Look(content if content is None else trimmed(content), before, after, moved)
 
 
-def starts_with(parent: int, name: str, content: bytes) -> bool:
-    """Whether a file still begins with this content, and it is padding or the end that follows.
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """What is remembered of content instead of it all; the length is in bytes."""
+
+    length: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, content: bytes) -> Gist:
+        """The gist of content."""
+        return cls(len(content), hashlib.sha256(content).digest())
+
+
+def starts_with(parent: int, name: str, gist: Gist | None) -> bool:
+    """Whether a file still begins with the content of this gist, and it is padding or the end that follows.
 
     A cheap look for files whose time of writing says nothing, as when they are mapped into memory.
     """
-    if not content:
+    if gist is None or not gist.length:
         return False
     try:
         descriptor = _open_regular(parent, name)
     except (FileNotFoundError, Unreadable):
         return False
     try:
-        found = os.pread(descriptor, len(content) + 64, 0)
+        return _digest(descriptor, gist.length) == gist.digest and not os.pread(descriptor, 64, gist.length).strip(
+            _PADDING
+        )
     finally:
         os.close(descriptor)
-    return found.startswith(content) and not found[len(content) :].strip(_PADDING)
+
+
+def _digest(descriptor: int, length: int) -> bytes:
+    made = hashlib.sha256()
+    for start in range(0, length, BLOCK):
+        made.update(os.pread(descriptor, min(BLOCK, length - start), start))
+    return made.digest()
 
 
 def trimmed(content: bytes) -> bytes:
@@ -217,6 +240,15 @@ def document(content: bytes) -> Any:
     Raises:
         Unreadable: with the reason.
     """
+    return parse(text_of(content))
+
+
+def text_of(content: bytes) -> str:
+    """The text of a document, without padding.
+
+    Raises:
+        Unreadable: `empty` or `encoding`.
+    """
     content = trimmed(content)
     if not content:
         raise Unreadable("empty")
@@ -226,7 +258,7 @@ def document(content: bytes) -> Any:
         raise Unreadable("encoding") from None
     if text[0] == "\ufeff":
         raise Unreadable("encoding")
-    return parse(text)
+    return text
 
 
 def parse(text: str) -> Any:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from exporter.log import Plain
 from exporter.sources import records
-from exporter.sources.files import Settling, Stamp, Unreadable, document, folder, mark_of, read_together, starts_with
+from exporter.sources.files import (
+    Gist,
+    Settling,
+    Stamp,
+    Unreadable,
+    document,
+    folder,
+    mark_of,
+    read_together,
+    starts_with,
+    text_of,
+)  # fmt: skip
+from exporter.sources.recent_list import BadRow, Known, Rows
 from exporter.sources.records import Execution, Opportunity, Record, Trade
 
 TRADES: Final = "trades"
@@ -38,13 +50,21 @@ class Fault:
     key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How the list of recent trades was found: what tells it from others, and the rows that have been read of it."""
+
+    mark: bytes = b""
+    gist: Gist | None = None
+    known: Known = field(default_factory=Known)
+
+
 @dataclass(slots=True)
 class Batch:
-    """What some files of one source say; `complete` if that is all the source says now."""
+    """What files of one source say; `complete` if that is all the source says now, `listed` if all of its list."""
 
     source: str
-    mark: bytes = b""
-    content: bytes = b""
+    listed: Listed | None = None
     complete: bool = False
     trades: list[Trade] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
@@ -57,14 +77,24 @@ class Batch:
         """Whether there is nothing to put down."""
         return not (self.trades or self.executions or self.opportunities or self.faults)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record | BadRow) -> None:
         """Sort a record in."""
-        if isinstance(record, Trade):
+        if isinstance(record, BadRow):
+            self.faults.append(Fault(self.source, record.reason, record.mark))
+        elif isinstance(record, Trade):
             self.trades.append(record)
         elif isinstance(record, Opportunity):
             self.opportunities.append(record)
         else:
             self.executions.append(record)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What is new in the list of recent trades: so many rows, in batches that are read as they are taken."""
+
+    rows: int
+    batches: Iterator[Batch]
 
 
 class Bank:
@@ -81,7 +111,7 @@ class Bank:
         self._broken = Settling(SETTLE, monotonic)
         self._folder_stamp: tuple[int, int] = (0, 0)
         self._next_sweep = 0.0
-        self._recent = self._recent_mark = b""
+        self._listed = Listed()
 
     def changed(self) -> list[str]:
         """The names in `trades/` that are new or written since they were reported.
@@ -140,8 +170,8 @@ class Bank:
 
     def keep(self, batch: Batch) -> None:
         """Remember that all of a batch is durable."""
-        if batch.source == "recent":
-            self._recent, self._recent_mark = batch.content, batch.mark
+        if batch.listed is not None:
+            self._listed = batch.listed
         self._known |= batch.stamps
         for name in batch.stamps:
             self._broken.forget(name)
@@ -160,47 +190,37 @@ class Bank:
                 batch.faults.append(Fault("trade", unusable.reason, mark))
         return True
 
-    def recent(self) -> Batch | None:
+    def recent(self, most: int) -> Recent | None:
         """What `recent_trades.json` says if that is new; None if it is not, or there is no such file.
+
+        A batch has at most `most` rows. The last one is there even if there is no row in it.
 
         Raises:
             Missing, OSError: it cannot be looked at.
         """
         with self._trades() as trades:
-            if trades is None or starts_with(trades, RECENT, self._recent):
+            if trades is None or starts_with(trades, RECENT, self._listed.gist):
                 return None
             content = read_together(trades, [RECENT], self._limit).get(RECENT)
         if content is None:
             return None
         mark = mark_of(RECENT, "", content)
-        if mark == self._recent_mark:
+        if mark == self._listed.mark:
             return None
-        return self._recent_rows(content, mark)
-
-    def _recent_rows(self, content: bytes | Unreadable, mark: bytes) -> Batch | None:
-        batch = Batch("recent", mark=mark, content=content if isinstance(content, bytes) else b"")
+        gist = Gist.of(content) if isinstance(content, bytes) else None
         try:
-            if isinstance(content, Unreadable):
-                raise content
-            rows = records.rows_of(document(content))
+            text = _text(content)
+            del content  # which may be large, as the text is
+            rows = Rows(text, self._zone, self._listed.known)
         except Unreadable as unusable:
-            batch.faults.append(Fault("recent", unusable.reason, mark))
-            return batch if self._broken.settled(RECENT, mark) else None
+            return self._unusable(unusable, Listed(mark, gist, self._listed.known))
         self._broken.forget(RECENT)
-        for row in rows:
-            try:
-                batch.trades.append(records.from_row(row, self._zone))
-            except Unreadable as unusable:
-                batch.faults.append(
-                    Fault(
-                        "recent",
-                        unusable.reason,
-                        mark_of("row", unusable.reason, repr(row).encode("utf-8", "surrogatepass")),
-                    )
-                )
-        batch.trades = numbered(batch.trades)
-        batch.complete = True
-        return batch
+        return Recent(len(rows), _batches(rows, Listed(mark, gist, rows.known), most))
+
+    def _unusable(self, error: Unreadable, listed: Listed) -> Recent | None:
+        if not self._broken.settled(RECENT, listed.mark):
+            return None
+        return Recent(0, iter([Batch("recent", listed, faults=[Fault("recent", error.reason, listed.mark)])]))
 
     @contextmanager
     def _trades(self) -> Iterator[int | None]:
@@ -217,18 +237,21 @@ class Bank:
             yield trades
 
 
-def numbered(trades: list[Trade]) -> list[Trade]:
-    """The trades of one file; the second and later of identical rows without a name get keys of their own."""
-    seen: Counter[bytes] = Counter()
-    made = []
-    for trade in trades:
-        if records.has_own_key(trade):
-            made.append(trade)
-            continue
-        count = seen[trade.key]
-        seen[trade.key] += 1
-        made.append(replace(trade, key=trade.key + count.to_bytes(4, "big")) if count else trade)
-    return made
+def _text(content: bytes | Unreadable) -> str:
+    if isinstance(content, Unreadable):
+        raise content
+    return text_of(content)
+
+
+def _batches(rows: Rows, listed: Listed, most: int) -> Iterator[Batch]:
+    found = iter(rows)
+    for start in range(0, max(len(rows), 1), most):
+        batch = Batch("recent")
+        for row in islice(found, most):
+            batch.add(row)
+        if start + most >= len(rows):
+            batch.listed, batch.complete = listed, True
+        yield batch
 
 
 def _wanted(name: str) -> bool:

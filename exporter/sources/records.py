@@ -19,6 +19,8 @@ WEI: Final = 10**18
 SUCCESS, FAILED = "success", "failed"
 EARLIEST: Final = 1_438_269_973.0
 """The first block of the first EVM chain: no trade is older."""
+LATEST: Final = 4_102_444_800.0
+"""The first second of the year 2100: what is later was not meant in seconds."""
 _CONTEXT: Final = Context(prec=120, rounding=ROUND_HALF_EVEN)
 _LARGEST_WEI: Final = 10**40
 _TX_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -121,21 +123,6 @@ def from_row(row: Any, zone: ZoneInfo) -> Trade:
         expected_wei=None,
         tx_hash=_tx_hash(row),
     )
-
-
-def rows_of(document: Any) -> list[Any]:
-    """The rows of a list of recent trades, in each of its shapes.
-
-    Raises:
-        Unreadable: `shape`.
-    """
-    if isinstance(document, list):
-        return document
-    if isinstance(document, dict):
-        rows = document.get("trades", document.get("trade_history", []))
-        if isinstance(rows, list):
-            return rows
-    raise Unreadable("shape")
 
 
 def _trade_file(name: str, document: dict[str, Any], zone: ZoneInfo) -> Trade:
@@ -300,10 +287,14 @@ def _bounded(amount: int) -> int:
 
 
 def _file_time(name: str, document: dict[str, Any], zone: ZoneInfo) -> float | None:
-    """The instant in the file's name, which is true UTC; else what the record says."""
-    if match := _EPOCH_NAME.fullmatch(name):
-        return float(match[1])
-    return moment(document.get("timestamp"), zone, false_zone=False)
+    """The instant in the file's name, which is true UTC; else, also if that cannot be one, what the record says."""
+    match = _EPOCH_NAME.fullmatch(name)
+    named = _plausible(float(match[1])) if match else None
+    return moment(document.get("timestamp"), zone, false_zone=False) if named is None else named
+
+
+def _plausible(seconds: float) -> float | None:
+    return seconds if EARLIEST <= seconds < LATEST else None
 
 
 def moment(value: Any, zone: ZoneInfo, *, false_zone: bool) -> float | None:
@@ -312,8 +303,7 @@ def moment(value: Any, zone: ZoneInfo, *, false_zone: bool) -> float | None:
     Naive times are of `zone`, and so are those with a `Z` where that is known to be false.
     """
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        seconds = float(value) / (1000 if value > 10**11 else 1)
-        return seconds if seconds >= EARLIEST else None
+        return _plausible(float(value) / (1000 if value > 10**11 else 1)) if 0 < value < 10**13 else None
     if not isinstance(value, str) or not 10 <= len(value) <= 40:
         return None
     try:
@@ -321,4 +311,4 @@ def moment(value: Any, zone: ZoneInfo, *, false_zone: bool) -> float | None:
         seconds = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if seconds >= EARLIEST else None
+    return _plausible(seconds)

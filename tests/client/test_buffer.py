@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from exporter.client.buffer import Buffer, Said
+from tests.tiers import lives
 
 
 def line(said: Said) -> bytes | None:
@@ -64,7 +65,7 @@ class Fates(RuleBasedStateMachine):
 
 
 TestFates = Fates.TestCase
-TestFates.settings = settings(max_examples=60, deadline=None)
+TestFates.settings = settings(max_examples=lives(60), deadline=None)
 
 
 def test_after_the_end_nothing_gets_in_and_the_sender_decides_nothing() -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter import backlog, books
+from exporter import backlog, books, fault_books
 from exporter.collector import Follow, Kept, Sources
 from exporter.collectors import opportunities, trades
 from exporter.config import Bot, Limits, Named, Settings
@@ -98,6 +98,28 @@ async def test_every_figure_of_a_small_bank(made: bank.Bank) -> None:
     }
 
 
+LAST = 'arb_bot_last_trade_timestamp_seconds{bot="b",source="memory_bank"}'
+
+
+async def test_a_time_that_can_be_none_is_absent_and_not_zero(made: bank.Bank) -> None:
+    for n, name in enumerate(("000000000", "99999999999")):
+        file = made.trades / f"trade_{name}.json"
+        file.write_text(bank.json.dumps(TRADE | {"timestamp": None, "tx_hash": f"0x{n:064x}"}))
+    async with sources(configured(made)) as s, aclosing(stream(s)) as snapshots:
+        found = shown(trades.COLLECTOR, await anext(snapshots))
+        assert (by_outcome(found, "memory_bank"), LAST in found) == (2, False)
+        told = TRADE | {"timestamp": 1743976596, "tx_hash": f"0x{2:064x}"}
+        (made.trades / "trade_00000000000.json").write_text(bank.json.dumps(told))
+        assert shown(trades.COLLECTOR, await anext(snapshots))[LAST] == 1743976596
+
+
+async def test_the_zero_of_an_older_version_is_no_time(made: bank.Bank) -> None:
+    async with sources(configured(made)) as s, aclosing(stream(s)) as snapshots:
+        await anext(snapshots)
+        await s.ledger.write(lambda db: db.execute("UPDATE source SET last_trade=0.0"))
+        assert LAST not in shown(trades.COLLECTOR, await anext(snapshots))
+
+
 async def test_an_empty_bank_counts_from_zero(made: bank.Bank) -> None:
     async with sources(configured(made)) as s:
         found = shown(trades.COLLECTOR, await after_passes(stream(s)))
@@ -122,6 +144,104 @@ async def test_a_first_read_shows_progress_and_no_counters_before_it_is_complete
     assert progress["trades"] == [(10, 25), (20, 25), (25, 25)]
     assert sum(v for k, v in after.items() if k.startswith("arb_bot_trades_by_outcome")) == 25
     assert after['arb_bot_backfill_active{bot="b"}'] == 0
+
+
+def by_outcome(found: dict[str, float], source: str) -> float:
+    """The trades of a source."""
+    return sum(v for k, v in found.items() if k.startswith("arb_bot_trades_by_outcome") and f'source="{source}"' in k)
+
+
+async def test_a_long_list_is_put_down_in_batches_and_one_more_row_is_one_more(
+    made: bank.Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trades, "CHUNK", 10)
+    rows = [bank.row(random.Random(n)) for n in range(25)]
+    made.put_recent([*rows, rows[0]])
+    progress: dict[str, list[tuple[int, int]]] = {}
+    async with sources(configured(made), progress=progress) as s, aclosing(stream(s)) as snapshots:
+        for _ in range(2):
+            assert by_outcome(shown(trades.COLLECTOR, await anext(snapshots)), "recent") == 0
+        found = [shown(trades.COLLECTOR, await anext(snapshots)) for _ in range(2)]
+        assert [by_outcome(each, "recent") for each in found] == [26, 26]
+        made.put_recent([*rows, rows[0], bank.row(random.Random(99))], "renamed")
+        assert by_outcome(shown(trades.COLLECTOR, await anext(snapshots)), "recent") == 27
+    assert progress["trades"] == [(10, 26), (20, 26), (26, 26)]
+
+
+async def test_a_long_list_that_breaks_off_is_counted_once_and_waited_for_no_more_when_it_goes(
+    made: bank.Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trades, "CHUNK", 10)
+    rows = [bank.row(random.Random(n)) for n in range(25)]
+    progress: dict[str, list[tuple[int, int]]] = {}
+    async with sources(configured(made), progress=progress) as s:
+        opened = trades.COLLECTOR.open(s)
+        assert isinstance(opened, Follow)
+        await after_passes(opened.stream())
+        made.put_recent(rows)
+        async with aclosing(opened.stream()) as snapshots:
+            assert isinstance(await anext(snapshots), Kept)
+            await anext(snapshots)
+            with monkeypatch.context() as broken:
+                broken.setattr(s.ledger, "_transact", _disk_full)
+                with pytest.raises(OSError, match="space"):
+                    await anext(snapshots)
+        assert progress["trades"] == [(10, 25)]
+        made.recent.unlink()
+        await after_passes(opened.stream(), 2)
+        assert progress["trades"] == [(10, 25), (0, 0)]
+        made.put_recent(rows)
+        found = shown(trades.COLLECTOR, await after_passes(opened.stream(), 5))
+    assert by_outcome(found, "recent") == 25
+
+
+async def test_a_bank_that_is_renamed_away_and_back_keeps_every_count(made: bank.Bank) -> None:
+    away = made.path.with_name("away")
+    for n in range(3):
+        made.put(bank.FIRST_EPOCH + n, bank.trade(random.Random(n)))
+    async with sources(configured(made)) as s:
+        opened = trades.COLLECTOR.open(s)
+        assert isinstance(opened, Follow)
+        async with aclosing(opened.stream()) as snapshots:
+            assert by_outcome(shown(trades.COLLECTOR, await anext(snapshots)), "memory_bank") == 3
+            made.path.rename(away)
+            with pytest.raises(Missing):
+                await anext(snapshots)
+        bank.Bank(away).put(bank.FIRST_EPOCH + 3, bank.trade(random.Random(3)))
+        async with aclosing(opened.stream()) as snapshots:
+            kept = await anext(snapshots)
+            assert isinstance(kept, Kept)
+            assert by_outcome(shown(trades.COLLECTOR, kept.snapshot), "memory_bank") == 3
+            with pytest.raises(Missing):
+                await anext(snapshots)
+        away.rename(made.path)
+        found = shown(trades.COLLECTOR, await after_passes(opened.stream(), 2))
+        faults = await s.ledger.read(lambda db: fault_books.totals(db, "b"))
+    assert by_outcome(found, "memory_bank") == 4
+    assert faults == {}
+
+
+async def test_a_bank_that_is_renamed_away_between_two_chunks_is_read_on_when_it_is_back(
+    made: bank.Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trades, "CHUNK", 10)
+    away = made.path.with_name("away")
+    for n in range(25):
+        made.put(bank.FIRST_EPOCH + n, bank.trade(random.Random(n)))
+    async with sources(configured(made)) as s:
+        opened = trades.COLLECTOR.open(s)
+        assert isinstance(opened, Follow)
+        async with aclosing(opened.stream()) as snapshots:
+            await anext(snapshots)
+            made.path.rename(away)
+            with pytest.raises(Missing):
+                await anext(snapshots)
+        bank.Bank(away).put(bank.FIRST_EPOCH + 25, bank.trade(random.Random(25)))
+        away.rename(made.path)
+        found = shown(trades.COLLECTOR, await after_passes(opened.stream(), 4))
+        faults = await s.ledger.read(lambda db: fault_books.totals(db, "b"))
+    assert by_outcome(found, "memory_bank") == 26
+    assert faults == {}
 
 
 async def test_after_a_restart_figures_are_there_at_once_even_without_the_bank(made: bank.Bank) -> None:

@@ -15,7 +15,7 @@ from exporter import config, yaml12
 from exporter.live import alerts, frames, messages
 from exporter.live.frames import Op, Violation
 from exporter.log import Plain, scrub
-from exporter.sources import blocks, event_records, files, jsonrpc, log_lines, records
+from exporter.sources import blocks, event_records, files, jsonrpc, log_lines, recent_list, records
 from exporter.sources.log_lines import START, Counts
 from exporter.web.access import Access
 
@@ -58,9 +58,7 @@ def trade_file(data: bytes) -> None:
 def recent(data: bytes) -> None:
     """Rows of `recent_trades.json`; a bad one spoils no other."""
     with suppress(files.Unreadable):
-        for row in records.rows_of(files.document(data)):
-            with suppress(files.Unreadable):
-                records.from_row(row, UTC)
+        list(recent_list.Rows(files.text_of(data), UTC, recent_list.Known()))
 
 
 def event(data: bytes) -> None:

@@ -4,8 +4,11 @@ import math
 import os
 import random
 import socket
-import threading
+import subprocess
+import sys
+import time
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.sources import files
-from exporter.sources.files import Settling, Unreadable, document, folder, parse, read_together, starts_with, trimmed
-from tests import bank
+from exporter.sources.files import (
+    Gist,
+    Settling,
+    Unreadable,
+    document,
+    folder,
+    parse,
+    read_together,
+    starts_with,
+    trimmed,
+)  # fmt: skip
+from tests import bank, rewriter
+from tests.tiers import FULL
+
+REWRITES = 10_000 if FULL else 200
+STALE = 1.0
+"""Seconds after the next rewrite at most that content is still the newest that could be read."""
 
 
 def reason(content: bytes) -> str:
@@ -176,40 +194,41 @@ def test_no_descriptors_is_an_error_of_the_reader_not_of_the_file(
             read_together(parent, ["a"], 100)
 
 
-@pytest.mark.parametrize("style", bank.STYLES)
-def test_a_torn_read_is_never_taken_for_content(tmp_path: Path, style: str) -> None:
-    """Generations are told apart by one number that stands at both ends and in between."""
-    file = tmp_path / "file.json"
-    stop = threading.Event()
-
-    def generation(n: int) -> bytes:
-        return json.dumps({"head": n, "body": [n] * (200 + n % 400), "tail": n}).encode()
-
-    def write() -> None:
-        for n in itertools.count():
-            bank.STYLES[style](file, generation(n))
-            if stop.is_set():
-                return
-
-    bank.STYLES[style](file, generation(0))
-    writer = threading.Thread(target=write)
-    writer.start()
-    good = 0
+def number_of(content: bytes | Unreadable | None) -> int | None:
+    """Of the generation that was read whole; None if none was. One made of two is no content at all."""
+    if not isinstance(content, bytes):
+        return None
     try:
-        for _ in range(60):
-            content = read_one(file)
-            if isinstance(content, bytes):
-                try:
-                    found = document(content)
-                except Unreadable:
-                    continue
-                assert {found["head"], found["tail"], *found["body"]} == {found["head"]}
-                good += 1
-    finally:
-        stop.set()
-        writer.join()
-    assert document(read_one(file))  # type: ignore[arg-type]
-    print(f"{style}: {good} of 60 reads whole while being rewritten without pause")
+        found = document(content)
+    except Unreadable:
+        return None
+    assert {found["head"], found["tail"], *found["body"]} == {found["head"]}
+    assert content == rewriter.generation(found["head"])
+    return int(found["head"])
+
+
+@pytest.mark.parametrize("style", bank.STYLES)
+def test_a_torn_read_is_never_taken_for_content_and_the_newest_is_read_soon(tmp_path: Path, style: str) -> None:
+    file, notes = tmp_path / "file.json", tmp_path / "notes.json"
+    bank.STYLES[style](file, rewriter.generation(0))
+    command = [sys.executable, "-m", "tests.rewriter", str(file), style, str(REWRITES), str(notes)]
+    reads, seen = 0, [(time.monotonic(), 0)]
+    with subprocess.Popen(command) as writing:
+        try:
+            while writing.poll() is None:
+                number = number_of(read_one(file))
+                reads += 1
+                if number is not None:
+                    seen.append((time.monotonic(), number))
+        finally:
+            writing.kill()
+    assert writing.returncode == 0
+    assert number_of(read_one(file)) == REWRITES
+    seen.append((time.monotonic(), REWRITES))
+    over = json.loads(notes.read_text())
+    oldest = max(late - over[number] for (_, number), (late, _) in pairwise(seen) if number < REWRITES)
+    print(f"{style}: {REWRITES} rewrites, {len(seen) - 2} of {reads} reads whole, the oldest shown {oldest:.2f} s old")
+    assert not FULL or oldest <= STALE
 
 
 def test_a_file_that_never_rests_is_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,9 +256,10 @@ def test_a_file_that_never_rests_is_torn(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_cheap_look_sees_whether_a_file_still_begins_alike(tmp_path: Path, content: bytes, same: bool) -> None:
     (tmp_path / "f").write_bytes(content)
     with folder(tmp_path) as parent:
-        assert starts_with(parent, "f", b"abc") is same
-        assert not starts_with(parent, "gone", b"abc")
-        assert not starts_with(parent, "f", b"")
+        assert starts_with(parent, "f", Gist.of(b"abc")) is same
+        assert not starts_with(parent, "gone", Gist.of(b"abc"))
+        assert not starts_with(parent, "f", Gist.of(b""))
+        assert not starts_with(parent, "f", None)
 
 
 def test_a_broken_file_settles_only_when_it_stays_the_same() -> None:

@@ -44,9 +44,12 @@ def take(reader: Bank) -> Batch:
 
 
 def take_recent(reader: Bank) -> Batch | None:
-    batch = reader.recent()
-    if batch is not None:
-        reader.keep(batch)
+    """All that is new in the list, in one batch, kept."""
+    recent = reader.recent(1_000)
+    if recent is None:
+        return None
+    (batch,) = recent.batches
+    reader.keep(batch)
     return batch
 
 
@@ -138,9 +141,9 @@ def test_a_file_that_vanishes_between_look_and_read_is_nothing(made: bank.Bank, 
 def test_no_bank_is_an_error_and_a_bank_without_trades_is_empty(tmp_path: Path, reader: Bank, made: bank.Bank) -> None:
     made.trades.rmdir()
     assert take(reader).empty
-    assert reader.recent() is None
+    assert reader.recent(1) is None
     shutil.rmtree(made.path)
-    for call in (reader.changed, reader.recent, lambda: reader.read([])):
+    for call in (reader.changed, lambda: reader.recent(1), lambda: reader.read([])):
         with pytest.raises(Missing):
             call()
     made.path.write_text("a file")
@@ -173,10 +176,10 @@ def test_the_recent_list_is_read_in_every_style(made: bank.Bank, reader: Bank, s
     assert batch is not None
     assert (len(batch.trades), batch.complete, batch.source) == (5, True, "recent")
     assert take_recent(reader) is None
-    made.put_recent(rows[:2], style)
+    made.put_recent([bank.row(rng), *rows[:2]], style)
     shorter = take_recent(reader)
     assert shorter is not None
-    assert len(shorter.trades) == 2
+    assert (len(shorter.trades), shorter.complete) == (1, True)
 
 
 def test_identical_rows_count_by_multiplicity_and_in_any_order(made: bank.Bank, reader: Bank) -> None:
@@ -186,10 +189,26 @@ def test_identical_rows_count_by_multiplicity_and_in_any_order(made: bank.Bank, 
     first = take_recent(reader)
     made.put_recent([other, twin, twin])
     second = take_recent(reader)
+    third = take_recent(Bank(made.path, ZoneInfo("UTC"), 4 << 20))
     assert first is not None
     assert second is not None
+    assert third is not None
     assert len({trade.key for trade in first.trades}) == 3
-    assert {trade.key for trade in first.trades} == {trade.key for trade in second.trades}
+    assert second.trades == []
+    assert {trade.key for trade in first.trades} == {trade.key for trade in third.trades}
+
+
+def test_a_long_list_comes_in_batches_of_which_the_last_makes_it_known(made: bank.Bank, reader: Bank) -> None:
+    made.put_recent([bank.row(random.Random(n)) for n in range(7)])
+    for _ in range(2):  # as long as the last has not been kept, all come again
+        recent = reader.recent(3)
+        assert recent is not None
+        batches = list(recent.batches)
+        assert [(len(b.trades), b.complete) for b in batches] == [(3, False), (3, False), (1, True)]
+        for batch in batches[:-1]:
+            reader.keep(batch)
+    reader.keep(batches[-1])
+    assert reader.recent(3) is None
 
 
 def test_rows_with_a_name_count_once_however_often_they_stand_there(made: bank.Bank, reader: Bank) -> None:
