@@ -15,7 +15,15 @@ MODULES = {
     for file in sorted(PACKAGE.rglob("*.py"))
 }
 FLOORS = [
-    {"exporter", "exporter.lean", "exporter.log", "exporter.metrics", "exporter.worker", "exporter.yaml12"},
+    {
+        "exporter",
+        "exporter.demand",
+        "exporter.lean",
+        "exporter.log",
+        "exporter.metrics",
+        "exporter.worker",
+        "exporter.yaml12",
+    },
     {"exporter.client"},
     {"exporter.settings", "exporter.exposition"},
     {"exporter.config"},
