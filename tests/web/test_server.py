@@ -280,7 +280,7 @@ async def test_on_loopback_there_is_exactly_one_host(served: Server, case: str, 
         assert problem(body)[0] in ("forbidden", "bad_request")
 
 
-@pytest.mark.parametrize("hosts", [(), ("localhost", "evil.example"), ("evil.example", "localhost"), ("localhost",) * 2])
+@pytest.mark.parametrize("hosts", [(), ("localhost", "evil"), ("evil", "localhost"), ("localhost",) * 2])
 def test_several_hosts_are_none(hosts: tuple[str, ...]) -> None:
     """Even if the parser before us should let them pass."""
     assert host(Knock(CIMultiDict([("Host", name) for name in hosts]), "127.0.0.1")) == ""
