@@ -16,18 +16,21 @@ from aiohttp import web
 from multidict import CIMultiDict
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.board import Board
+from exporter.board import Board, Page
 from exporter.web import server
 from exporter.web.access import Access, Tls
+from exporter.web.crowd import Crowd
 from exporter.web.knock import Knock
 from exporter.web.server import ROUTES, SECURITY, Runner, Site, application
 from exporter.web.site import host
+from tests.running import eventually
 from tests.web.test_access import HASH, basic, pem
 
 __all__ = ["pem"]
 
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"
+WHOLE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def board() -> Board:
@@ -222,6 +225,37 @@ async def test_headers_of_the_web_configuration_are_added() -> None:
         _, headers, _ = await served.get("/healthz")
     assert headers["Strict-Transport-Security"] == "max-age=9"
     assert headers.getall("X-Frame-Options") == ["X"]
+
+
+def ahead(crowd: Crowd) -> int:
+    """Requests that have been read and not been answered."""
+    return sum(len(guest._messages) for guest in (*crowd._resting, *crowd._working))  # type: ignore[attr-defined]
+
+
+async def test_of_many_requests_at_once_few_are_read_ahead_and_all_are_answered(served: Server) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(WHOLE * 50)
+    crowd = served.site.crowd
+    await eventually(lambda: ahead(crowd) > 0)
+    assert ahead(crowd) <= server.AHEAD
+    writer.transport.abort()
+    answers = await served.raw(WHOLE * 5 + WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answers.count(b"200 OK") == 6
+
+
+async def test_a_page_that_many_wait_for_is_kept_once(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its head nor anything else is joined to it: what waits for a client are the board's own bytes."""
+    page = Page(bytes(24 << 20), b"")
+    monkeypatch.setattr(Board, "page", lambda *_: page)
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1)
+    writer.write(WHOLE)
+    crowd = served.site.crowd
+    await eventually(lambda: any(guest.unsent() for guest in [*crowd._resting, *crowd._working]))
+    (guest,) = (*crowd._resting, *crowd._working)
+    kept = [view.obj for view in guest.transport._buffer]  # type: ignore[attr-defined]
+    assert len(kept) == 1
+    assert kept[0] is page.body
+    writer.transport.abort()
 
 
 # --- who may ask ---------------------------------------------------------------------------------------------------
@@ -424,10 +458,9 @@ async def test_a_fault_outside_every_handler_is_500_in_shape(
 
 
 async def test_clients_gone_at_each_stage_leave_no_trace(served: Server, caplog: pytest.LogCaptureFixture) -> None:
-    whole = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    for length in range(0, len(whole) + 1, 5):
+    for length in range(0, len(WHOLE) + 1, 5):
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(whole[:length])
+        writer.write(WHOLE[:length])
         await writer.drain()
         abort: Callable[[], None] = writer.transport.abort
         abort()
