@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from exporter import demand, yaml12
 from exporter import settings as s
-from exporter import yaml12
 from exporter.log import scrub
 from exporter.settings import Reader, Secret, setting
 from exporter.yaml12 import Problem, Tree
@@ -320,7 +320,7 @@ def read(text: str, folder: Path, environment: Mapping[str, str]) -> Loaded:
     if tree is None:
         return Loaded(None, problems)
     reader = Reader(folder, environment, problems)
-    found = reader.read(s.record(Settings, _check_bank), _without_nulls(tree), "")
+    found = reader.read(s.record(Settings, _check), _without_nulls(tree), "")
     return Loaded(None if reader.problems else found, reader.problems)
 
 
@@ -329,6 +329,13 @@ def _without_nulls(tree: Tree) -> Tree:
     if not isinstance(tree, dict):
         return {} if isinstance(tree, yaml12.Scalar) and tree.value() is None else tree
     return {k: v for k, v in tree.items() if not (isinstance(v, yaml12.Scalar) and v.value() is None)}
+
+
+def _check(settings: Settings) -> None:
+    _check_bank(settings)
+    least, most = demand.least(settings), demand.most(settings)
+    if least > settings.limits.series:
+        raise s.Bad(f"is too little for what is configured: {least} at least, {most} to be sure", at="limits.series")
 
 
 def _check_bank(settings: Settings) -> None:

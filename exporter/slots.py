@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config import Chain, Settings
+from exporter.config import Settings
+from exporter.demand import most
 from exporter.ledger import fetch
 from exporter.metrics import OTHER, UNKNOWN
 
@@ -129,25 +130,6 @@ def stages(source: str) -> int:
     return STAGES_OF_ROUTE if source == "events" else 1
 
 
-# Series that are there whatever names the bot thinks of: about so many for each thing that is configured.
-ALWAYS: Final = 480
-BANK: Final = 220
-PER_LOG: Final = 40
-PER_STORE: Final = 9
-CHAIN: Final = 110
-PER_ENDPOINT: Final = 50
-PER_ADDRESS: Final = 30
-PER_POOL: Final = 11
-
-
 def room(settings: Settings) -> int:
     """How many series the configuration leaves for names that the bot thinks of."""
-    bot, chain = settings.bot, settings.chain
-    taken = ALWAYS + BANK * (bot.memory_bank is not None) + PER_LOG * len(bot.logs) + PER_STORE * len(settings.storage)
-    return max(settings.limits.series - taken - (_of(chain) if chain is not None else 0), 0)
-
-
-def _of(chain: Chain) -> int:
-    addresses = len(chain.wallets) + len(chain.contracts)
-    tokens = len(chain.wallets) * len(chain.tokens)
-    return CHAIN + PER_ENDPOINT * len(chain.endpoints) + PER_ADDRESS * addresses + tokens + PER_POOL * len(chain.pools)
+    return max(settings.limits.series - most(settings), 0)

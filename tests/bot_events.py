@@ -54,15 +54,21 @@ async def told(ledger: Ledger, settings: Settings, *events: Event, now: float = 
 
 def hostile(count: int, rng: random.Random) -> Iterator[Event]:
     """Events of every type whose every name is another one."""
+    for made in hostile_documents(count, rng):
+        yield event_records.parse(json.loads(json.dumps(made), parse_float=Decimal))
+
+
+def hostile_documents(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    """The same as the bot writes them."""
     for number in range(count):
         kind = rng.choice(list(_WITHOUT))
-        yield event(kind, f"{number}", **_HOSTILE[kind](rng))
+        yield document(kind, f"{number}", **_HOSTILE[kind](rng))
 
 
 def _word(rng: random.Random) -> str:
     """Mostly what may be a label, however odd; sometimes what may not."""
-    odd = rng.choice(["abc XYZ", '"\\{},=é☃', "\n\x00\u202e"])
-    return "".join(rng.choices(odd, k=rng.choice([5, 20, 70]))) + str(rng.randrange(10**9))
+    odd = rng.choice(["abc XYZ", '"\\{},=é☃', "🦄", "\n\x00\u202e"])
+    return "".join(rng.choices(odd, k=rng.choice([5, 20, 55, 70]))) + str(rng.randrange(10**9))
 
 
 def _where(rng: random.Random) -> dict[str, Any]:

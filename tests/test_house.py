@@ -17,6 +17,7 @@ MODULES = {
 FLOORS = [
     {
         "exporter",
+        "exporter.demand",
         "exporter.heap",
         "exporter.lean",
         "exporter.log",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import ledger, slots
+from exporter import demand, ledger, slots
 from exporter.collector import Poll
 from exporter.collectors import bundles, components, execution, flash_loans, opportunities, strategies, trades
 from exporter.config import Bot, Limits, Settings, Store
@@ -123,7 +123,7 @@ async def test_hostile_names_stay_within_their_room(tmp_path: Path, limit: int, 
     shown, paid = await series(made, seed)
     assert paid <= room(made) + 7 * 2, "the rest is a route, too"
     assert shown <= paid + WITHOUT_NAMES
-    assert shown <= max(limit, slots.ALWAYS)
+    assert shown <= max(limit, demand.ALWAYS.most)
 
 
 def test_opportunities_take_no_slot_of_trades(db: sqlite3.Connection) -> None:
@@ -137,5 +137,5 @@ def test_what_is_configured_leaves_less_room(tmp_path: Path) -> None:
     bare = room(Settings(state=tmp_path))
     bank = room(Settings(state=tmp_path, bot=Bot(memory_bank=tmp_path / "bank")))
     store = room(Settings(state=tmp_path, storage=(Store("a", tmp_path),)))
-    assert (bare, bare - bank, bare - store) == (2_000 - slots.ALWAYS, slots.BANK, slots.PER_STORE)
+    assert (bare, bare - bank, bare - store) == (2_000 - demand.ALWAYS.most, demand.BANK.most, demand.STORE.most)
     assert room(Settings(state=tmp_path, limits=Limits(series=200))) == 0

@@ -108,10 +108,11 @@ async def trades(request: web.Request) -> web.StreamResponse:
     try:
         if asked.get("format") == "csv":
             return await export(request, _desk(site), query, before, asked.get("limit"))
-        found = await _filled(_desk(site), query, rows.trade, before, asked.get("limit", DEFAULT))
+        async with _desk(site).table():
+            found = await _filled(_desk(site), query, rows.trade, before, asked.get("limit", DEFAULT))
+            return _answer_rows(request, "trades", found)
     except Closed as closed:
         return unavailable(closed)
-    return _answer_rows(request, "trades", found)
 
 
 async def opportunities(request: web.Request) -> web.Response:
@@ -119,12 +120,13 @@ async def opportunities(request: web.Request) -> web.Response:
     asked, site = parameters.read(request, PAGED), request.app[SITE]
     query = partial(history.opportunities, bot=site.settings.bot.name)
     try:
-        found = await _filled(
-            _desk(site), query, rows.opportunity, asked.get("before", NEWEST), asked.get("limit", DEFAULT)
-        )
+        async with _desk(site).table():
+            found = await _filled(
+                _desk(site), query, rows.opportunity, asked.get("before", NEWEST), asked.get("limit", DEFAULT)
+            )
+            return _answer_rows(request, "opportunities", found)
     except Closed as closed:
         return unavailable(closed)
-    return _answer_rows(request, "opportunities", found)
 
 
 def _desk(site: Site) -> Desk:

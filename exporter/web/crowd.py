@@ -11,6 +11,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final, Protocol
 
 from exporter.web.turns import Turns
@@ -27,6 +28,8 @@ They are counted, not timed: when this program had no turn for seconds, its clie
 STALLED: Final = 5.0
 """Seconds in which a client must take at least `STEP` bytes of what waits for it."""
 STEP: Final = 4 << 10
+HELD: Final = 8 << 20
+"""Bytes that may wait for all clients together; while it is more, who takes nothing goes before its time is over."""
 TURNS: Final = 16
 """Turns of the loop that a newcomer has at least to send its request in, however many come after it."""
 GRACE: Final = 0.01
@@ -169,12 +172,25 @@ class Crowd:
         now = self._now()
         for guest in [*self._late(self._waiting, now - FIRST_REQUEST), *self._late(self._resting, now - IDLE)]:
             self._send_away(guest)
-        for guest in [*self._resting, *self._working]:
+        for guest in [*self._waiting, *self._resting, *self._working]:
             if self._stuck(guest, now):
                 self._send_away(guest)
+        self._lighten()
         self._timer = None
         if len(self):
             self._watch()
+
+    def _lighten(self) -> None:
+        """While too much waits, send away who took nothing since the last look, the longest without a byte first.
+
+        One alone may have its time.
+        """
+        held = sum(slow.newest for slow in self._slow.values())
+        deaf = sorted(((slow.deaf, guest) for guest, slow in self._slow.items() if slow.deaf), key=itemgetter(0))
+        while held > HELD and deaf and len(self._slow) > 1:
+            guest = deaf.pop()[1]
+            held -= self._slow[guest].newest
+            self._send_away(guest)
 
     def _late(self, place: dict[Guest, float], since: float) -> list[Guest]:
         return [guest for guest, began in place.items() if began < since and not guest.unsent()]

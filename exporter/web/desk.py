@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from exporter.ledger import Ledger
@@ -12,8 +13,10 @@ from exporter.log import Plain
 from exporter.worker import Busy
 
 SEATS: Final = 2
+TABLES: Final = 4
+"""Lists that are put together at the same time: each may be half a megabyte of small pieces."""
 PATIENCE: Final = 3.0
-"""Seconds that a client waits for a seat, and then for its answer."""
+"""Seconds that a client waits for a table or a seat, and then for its answer."""
 
 
 class Closed(Plain):
@@ -25,8 +28,21 @@ class Desk:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._seats = asyncio.Semaphore(SEATS)
+        self._seats, self._tables = asyncio.Semaphore(SEATS), asyncio.Semaphore(TABLES)
         self._readers: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def table(self) -> AsyncGenerator[None]:
+        """Room to put a list together from several reads.
+
+        Raises:
+            Closed: not now.
+        """
+        await _free(self._tables)
+        try:
+            yield
+        finally:
+            self._tables.release()
 
     async def read[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
         """What `query` reads.
@@ -34,11 +50,7 @@ class Desk:
         Raises:
             Closed: not now.
         """
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._seats.acquire()
-        except TimeoutError:
-            raise Closed("too many are reading the ledger") from None
+        await _free(self._seats)
         task = asyncio.create_task(self._serve(query))
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
@@ -55,3 +67,11 @@ class Desk:
             return None
         finally:
             self._seats.release()
+
+
+async def _free(places: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await places.acquire()
+    except TimeoutError:
+        raise Closed("too many are reading the ledger") from None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, web, web_protocol
 from aiohttp.web_protocol import RequestHandler
 
 from exporter import __version__, log
@@ -40,6 +40,9 @@ PIPELINED: Final = 0.1
 """Seconds between the answers to requests that one connection sends all at once, as no usual client does."""
 LINGERING: Final = 1.0
 """Seconds that the rest of a body is still read for after its answer."""
+AHEAD: Final = 2
+"""Requests of one connection that are read while another one is answered: each that waits takes kilobytes."""
+web_protocol.MAX_MSG_QUEUE_SIZE = AHEAD  # which aiohttp lets nobody say otherwise
 
 
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,8 +68,17 @@ async def metrics(request: web.Request) -> web.Response:
     page = request.app[SITE].board.page(form, frozenset(names))
     headers = {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"}
     if _accepts_gzip(_all(request, hdrs.ACCEPT_ENCODING)):
-        return web.Response(body=page.gzipped, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
-    return web.Response(body=page.body, headers=headers)
+        return _Shared(body=page.gzipped, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+    return _Shared(body=page.body, headers=headers)
+
+
+class _Shared(web.Response):
+    """A body that many wait for and that is kept once: joined to its head, as usual, it would be a copy for each."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._payload_writer is not None:
+            self._payload_writer.send_headers()
+        await super().write_eof(data)
 
 
 def _all(request: web.Request, name: str) -> str:
@@ -241,7 +253,7 @@ class Runner(web.AppRunner):
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             guest = cast(_Connection, request.protocol)
-            if crowd.rests(guest):
+            if crowd.rests(guest) or guest.unsent():
                 await _taken(guest)
             crowd.work(guest)
             try:

@@ -86,8 +86,9 @@ class Site:
 
 
 def host(request: Asked) -> str:
-    """The host that was asked, without its port."""
-    name = request.headers.get(hdrs.HOST, "")
+    """The host that was asked, without its port; nothing if none was, or more than one."""
+    names = request.headers.getall(hdrs.HOST, [])
+    name = names[0] if len(names) == 1 else ""
     return name.partition("]")[0] + "]" if name.startswith("[") else name.rpartition(":")[0] or name
 
 

@@ -111,6 +111,43 @@ def test_a_client_that_takes_nothing_is_stuck_and_one_that_takes_a_little_is_not
     assert made._slow == {}
 
 
+async def test_who_says_more_and_takes_nothing_is_sent_away_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "LOOK", 0.01)
+    made, guest = Crowd(), Guest("a", 10_000)
+    made.work(guest)
+    made.rest(guest)
+    made.wait(guest)
+    await eventually(lambda: guest.gone)
+    assert len(made) == 0
+
+
+async def test_while_too_much_waits_who_takes_nothing_goes_at_once_the_longest_deaf_first() -> None:
+    made, third = Crowd(), crowd.HELD // 3 + 1
+    early, late, reading, alone = (Guest(name, third) for name in ("early", "late", "reading", "alone"))
+    for guest in (early, late, reading):
+        made.work(guest)
+    made.work(early)
+    made._stuck(early, 0.0)
+    for guest in (early, late, reading):
+        made._stuck(guest, 0.1)
+    made._lighten()
+    reading.waits -= 1
+    for guest in (late, reading):
+        made._stuck(guest, 0.2)
+    made._lighten()
+    assert (early.gone, late.gone, reading.gone) == (True, False, False)
+    made._lighten()
+    assert not late.gone, "there is room now"
+    made.leave(reading)
+    alone.waits = crowd.HELD * 3
+    made.work(alone)
+    made.leave(late)
+    for second in (0.3, 0.4):
+        made._stuck(alone, second)
+        made._lighten()
+    assert not alone.gone, "one alone has its time"
+
+
 async def test_who_is_stuck_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "LOOK", 0.01)
     made, guest = Crowd(), Guest("a", 10_000)

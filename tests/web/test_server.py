@@ -13,18 +13,24 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.board import Board
+from exporter.board import Board, Page
 from exporter.web import server
 from exporter.web.access import Access, Tls
+from exporter.web.crowd import Crowd
+from exporter.web.knock import Knock
 from exporter.web.server import ROUTES, SECURITY, Runner, Site, application
+from exporter.web.site import host
+from tests.running import eventually
 from tests.web.test_access import HASH, basic, pem
 
 __all__ = ["pem"]
 
 
 CLOSE = b"Host: localhost\r\nConnection: close\r\n"
+WHOLE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def board() -> Board:
@@ -221,6 +227,37 @@ async def test_headers_of_the_web_configuration_are_added() -> None:
     assert headers.getall("X-Frame-Options") == ["X"]
 
 
+def ahead(crowd: Crowd) -> int:
+    """Requests that have been read and not been answered."""
+    return sum(len(guest._messages) for guest in (*crowd._resting, *crowd._working))  # type: ignore[attr-defined]
+
+
+async def test_of_many_requests_at_once_few_are_read_ahead_and_all_are_answered(served: Server) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(WHOLE * 50)
+    crowd = served.site.crowd
+    await eventually(lambda: ahead(crowd) > 0)
+    assert ahead(crowd) <= server.AHEAD
+    writer.transport.abort()
+    answers = await served.raw(WHOLE * 5 + WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answers.count(b"200 OK") == 6
+
+
+async def test_a_page_that_many_wait_for_is_kept_once(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its head nor anything else is joined to it: what waits for a client are the board's own bytes."""
+    page = Page(bytes(24 << 20), b"")
+    monkeypatch.setattr(Board, "page", lambda *_: page)
+    _, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1)
+    writer.write(WHOLE)
+    crowd = served.site.crowd
+    await eventually(lambda: any(guest.unsent() for guest in [*crowd._resting, *crowd._working]))
+    (guest,) = (*crowd._resting, *crowd._working)
+    kept = [view.obj for view in guest.transport._buffer]  # type: ignore[attr-defined]
+    assert len(kept) == 1
+    assert kept[0] is page.body
+    writer.transport.abort()
+
+
 # --- who may ask ---------------------------------------------------------------------------------------------------
 
 HOSTS = {
@@ -243,17 +280,45 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize("host", HOSTS)
-async def test_on_loopback_the_host_must_be_this_machine(served: Server, host: str) -> None:
+@pytest.mark.parametrize("name", HOSTS)
+async def test_on_loopback_the_host_must_be_this_machine(served: Server, name: str) -> None:
     for path in ROUTES:
-        reply = await served.raw(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        reply = await served.raw(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
         head, _, body = reply.partition(b"\r\n\r\n")
-        if HOSTS[host] == 200:
+        if HOSTS[name] == 200:
             assert head.startswith(b"HTTP/1.1 200 ")
         else:
             assert head[9:12] in (b"403", b"400")
             assert b"<" not in body
             assert problem(body)[0] in ("forbidden", "bad_request")
+
+
+LOCAL, EVIL_HOST = b"Host: localhost\r\n", b"Host: evil.example\r\n"
+HOST_LINES = {
+    "none": b"",
+    "ours and another": LOCAL + EVIL_HOST,
+    "another and ours": EVIL_HOST + LOCAL,
+    "ours twice": LOCAL * 2,
+    "two in one": b"Host: localhost, evil.example\r\n",
+    "nothing in it": b"Host:\r\n",
+}
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("case", HOST_LINES)
+async def test_on_loopback_there_is_exactly_one_host(served: Server, case: str, version: bytes) -> None:
+    for path in (b"/metrics", b"/api/v1/config", b"/healthz", b"/absent"):
+        request = b"GET %b HTTP/%b\r\n%bConnection: close\r\n\r\n" % (path, version, HOST_LINES[case])
+        head, _, body = (await served.raw(request)).partition(b"\r\n\r\n")
+        assert head[9:12] in (b"403", b"400"), head
+        assert problem(body)[0] in ("forbidden", "bad_request")
+
+
+@pytest.mark.parametrize("hosts", [(), ("localhost", "evil"), ("evil", "localhost"), ("localhost",) * 2])
+def test_several_hosts_are_none(hosts: tuple[str, ...]) -> None:
+    """Even if the parser before us should let them pass."""
+    assert host(Knock(CIMultiDict([("Host", name) for name in hosts]), "127.0.0.1")) == ""
+    assert host(Knock(CIMultiDict(Host="localhost:1"), "127.0.0.1")) == "localhost"
 
 
 async def test_beyond_loopback_any_host_will_do() -> None:
@@ -303,6 +368,27 @@ async def test_tls_with_a_certificate_of_ones_own(pem: Path) -> None:
 # --- what is no HTTP -----------------------------------------------------------------------------------------------
 
 EVIL = "<script>EVIL</script>"
+LENGTH, CHUNKS = b"Content-Length: 4\r\n", b"Transfer-Encoding: chunked\r\n"
+FRAMES: dict[str, bytes] = {
+    "length and chunks": LENGTH + CHUNKS,
+    "chunks and length": CHUNKS + LENGTH,
+    "identity and chunks": LENGTH + b"Transfer-Encoding: identity, chunked\r\n",
+    "chunks and identity": LENGTH + b"Transfer-Encoding: chunked, identity\r\n",
+    "chunks twice": CHUNKS * 2 + LENGTH,
+    "odd chunks": LENGTH + b"Transfer-Encoding: xchunked\r\n",
+    "chunks and a space": LENGTH + b"Transfer-Encoding : chunked\r\n",
+    "two lengths": LENGTH + b"Content-Length: 0\r\n",
+    "a length with a sign": b"Content-Length: +4\r\n",
+    "a length of tabs": b"Content-Length: 4\t4\r\n",
+    "chunks, folded": LENGTH + b"Transfer-Encoding:\r\n chunked\r\n",
+}
+"""Heads whose body ends where one reader sees it, or elsewhere for another."""
+SECOND = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: SECOND\r\n\r\n"
+SMUGGLED = {
+    case: b"POST /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    + lines + b"\r\n0\r\n\r\n" + SECOND
+    for case, lines in FRAMES.items()
+}  # fmt: skip
 MALFORMED: dict[str, bytes] = {
     "garbage": f"{EVIL}\r\n\r\n".encode(),
     "no version": f"GET /{EVIL}\r\n\r\n".encode(),
@@ -313,7 +399,9 @@ MALFORMED: dict[str, bytes] = {
     "header with a space": b"GET / HTTP/1.1\r\nHost: localhost\r\nEVIL : x\r\n\r\n",
     "NUL in a header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: EVIL\x00\r\n\r\n",
     "two lengths": b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2EVIL\r\n\r\nx",
-    "length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length and chunks": SMUGGLED["length and chunks"],
+    "chunks and length": SMUGGLED["chunks and length"],
+    "identity and chunks": SMUGGLED["identity and chunks"],
     "odd length": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: EVIL\r\n\r\n",
     "long line": b"GET /" + b"EVIL" * 5_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "long header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"EVIL" * 5_000 + b"\r\n\r\n",
@@ -339,6 +427,22 @@ async def test_what_is_no_http_is_a_4xx_in_shape_and_is_not_repeated(
     assert (await served.get("/healthz"))[0] == 200
 
 
+@pytest.mark.parametrize("case", SMUGGLED)
+async def test_nobody_smuggles_a_second_request_behind_a_body(served: Server, case: str) -> None:
+    said = await served.raw(SMUGGLED[case])
+    assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ")), said
+    assert said.count(b"HTTP/1.") == 1
+    assert b"ok\n" not in said
+
+
+async def test_a_second_request_behind_a_plain_body_is_answered(served: Server) -> None:
+    """The smuggled one would be seen."""
+    first = SMUGGLED["chunks and length"].replace(LENGTH, b"")
+    said = await served.raw(first.replace(b"X: SECOND", b"Connection: close"))
+    assert said.count(b"HTTP/1.1 ") == 2
+    assert said.endswith(b"ok\n")
+
+
 async def test_a_fault_outside_every_handler_is_500_in_shape(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -354,10 +458,9 @@ async def test_a_fault_outside_every_handler_is_500_in_shape(
 
 
 async def test_clients_gone_at_each_stage_leave_no_trace(served: Server, caplog: pytest.LogCaptureFixture) -> None:
-    whole = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    for length in range(0, len(whole) + 1, 5):
+    for length in range(0, len(WHOLE) + 1, 5):
         _, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        writer.write(whole[:length])
+        writer.write(WHOLE[:length])
         await writer.drain()
         abort: Callable[[], None] = writer.transport.abort
         abort()

@@ -25,6 +25,8 @@ from websockets.asyncio.client import connect
 from exporter.board import Board
 from exporter.config import Live
 from exporter.live import hub as hubs
+from exporter.live import session as sessions
+from exporter.live.session import LAGGING
 from exporter.web import ws
 from exporter.web.access import Access, Tls
 from exporter.web.doors import Doors
@@ -32,7 +34,8 @@ from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
 from tests.live.listening import Listener
 from tests.live.test_frames import masked
-from tests.running import eventually
+from tests.running import PATIENCE, eventually
+from tests.tiers import FULL
 from tests.web.test_access import HASH, basic, pem
 
 __all__ = ["pem"]
@@ -287,6 +290,38 @@ async def test_on_loopback_a_name_that_is_not_ours_is_refused(feed: Feed) -> Non
     assert (await status(feed, "Host: 127.0.0.1", "Origin: http://127.0.0.1"))[0] == 101
 
 
+HOSTS = {
+    "none": ((), "1.1"),
+    "none, as of old": ((), "1.0"),
+    "ours and another": (("localhost", "evil.example"), "1.1"),
+    "another and ours": (("evil.example", "localhost"), "1.1"),
+    "ours twice": (("localhost", "localhost"), "1.1"),
+    "another": (("evil.example",), "1.1"),
+    "nothing": (("",), "1.1"),
+    "two in one": (("localhost, evil.example",), "1.1"),
+    "another behind ours": (("localhost.evil.example",), "1.1"),
+}
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["at once", "in two pieces"])
+@pytest.mark.parametrize("case", HOSTS)
+async def test_on_loopback_nobody_listens_without_exactly_one_host_of_ours(feed: Feed, case: str, pieces: int) -> None:
+    """At once, it is judged before any HTTP server sees it; in pieces, by that."""
+    names, version = HOSTS[case]
+    lines = [f"GET /ws HTTP/{version}", *(f"Host: {name}" for name in names), *UPGRADE, "", ""]
+    raw = "\r\n".join(lines).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", feed.port)
+    writer.write(raw[:30] if pieces == 2 else raw)
+    if pieces == 2:
+        await eventually(lambda: len(feed.site.crowd) == 1)
+        writer.write(raw[30:])
+    said = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    writer.transport.abort()
+    assert said[9:12] in (b"400", b"403"), said
+    assert not feed.hub.sessions
+    assert not feed.site.doors._inside
+
+
 async def test_the_role_is_live() -> None:
     async with serving(users(me=("scrape", "read"), other=("live",))) as feed:
         assert (await status(feed, f"Authorization: {ME}"))[0] == 403
@@ -463,6 +498,24 @@ async def stuck(feed: Feed, **wish: Any) -> Raw:
     return raw
 
 
+async def bystander(feed: Feed, ages: list[float], stop: asyncio.Event) -> None:
+    """A client that reads: how old each price is when it gets it, in seconds."""
+    async with connect(feed.url) as client:
+        await client.send('{"op":"subscribe","topics":["prices"]}')
+        while not stop.is_set():
+            message = json.loads(await client.recv())
+            if message["type"] == "update":
+                ages.append(time.time() - message["ts"])
+
+
+def quick(ages: list[float], when: str) -> bool:
+    """Whether prices were young: nearly all of them where nothing else keeps the machine busy, else the most."""
+    ordered = sorted(ages)
+    median, late = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+    print(f"{when}: {len(ages)} prices, p50 {median * 1e3:.1f} ms, p99 {late * 1e3:.1f} ms")
+    return (late if FULL else median) <= 0.1
+
+
 def cut_off(raw: Raw) -> bool:
     """Whether the connection is over for the client too, although it does not read what came before that."""
     info = raw.writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
@@ -473,18 +526,9 @@ async def test_clients_that_never_read_are_gone_in_two_seconds_and_others_notice
     deaf = [await stuck(feed) for _ in range(10)]
     ages: list[float] = []
     stop = asyncio.Event()
-
-    async def live() -> None:
-        async with connect(feed.url) as client:
-            await client.send('{"op":"subscribe","topics":["prices"]}')
-            while not stop.is_set():
-                message = json.loads(await client.recv())
-                if message["type"] == "update":
-                    ages.append(time.time() - message["ts"])
-
     async with asyncio.TaskGroup() as group:
         for _ in range(5):
-            group.create_task(live())
+            group.create_task(bystander(feed, ages, stop))
         await eventually(lambda: len(feed.hub.sessions) == 15)
         lagged: float | None = None
         number = 0
@@ -500,10 +544,62 @@ async def test_clients_that_never_read_are_gone_in_two_seconds_and_others_notice
     assert lagged is not None
     assert time.monotonic() - lagged < 2.5  # of which half a second is the machine's
     assert len(ages) > number  # nobody who reads missed much
-    assert sorted(ages)[len(ages) // 2] < 0.1
+    assert quick(ages, "beside ten who never read")
     assert feed.hub.snapshot().disconnects["slow"] == 10
     for raw in deaf:
         raw.writer.transport.abort()
+
+
+def sipping(port: int) -> socket.socket:
+    """A connection whose kernel holds next to nothing, after its handshake and a wish for prices."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    sock.connect(("127.0.0.1", port))
+    head = ["GET /ws HTTP/1.1", "Host: localhost", *UPGRADE, "", ""]
+    sock.sendall("\r\n".join(head).encode() + masked(1, b'{"op":"subscribe","topics":["prices"]}'))
+    sock.setblocking(False)
+    return sock
+
+
+async def test_a_client_that_takes_a_byte_now_and_then_is_too_slow_and_others_notice_nothing(feed: Feed) -> None:
+    ages: list[float] = []
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    sock, taken, number = sipping(feed.port), 0, 0
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bystander(feed, ages, stop))
+        await eventually(lambda: len(feed.hub.sessions) == 2)
+        began = loop.time()
+        while len(feed.hub.sessions) > 1:
+            number += 1
+            feed.price(number, more="x" * 8_000)
+            if number % 10 == 0:
+                taken += len(await loop.sock_recv(sock, 1))
+            await asyncio.sleep(0.01)
+            assert loop.time() - began < PATIENCE
+        took = loop.time() - began
+        stop.set()
+        feed.price(0)
+    sock.close()
+    assert taken > 5, "it did read"
+    assert quick(ages, f"beside one who took {taken} bytes in {took:.1f} s")
+    assert not FULL or took < LAGGING + 2
+    assert feed.hub.snapshot().disconnects["slow"] == 1
+
+
+async def test_who_never_answers_is_gone_and_who_does_stays(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs.messages, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(sessions, "IDLE", 3.0)
+    async with connect(feed.url, ping_interval=None) as polite:
+        silent = await feed.open()
+        began = time.monotonic()
+        assert await silent.close_code() == 1008
+        await silent.ended()
+        print(f"silent for {time.monotonic() - began:.1f} s, of {sessions.IDLE} s that are allowed")
+        await eventually(lambda: len(feed.hub.sessions) == 1)
+        while time.monotonic() - began < 2 * sessions.IDLE:
+            await asyncio.wait_for(polite.recv(), PATIENCE)
+        assert feed.hub.snapshot().disconnects["idle"] == 1
+        assert len(feed.hub.sessions) == 1
 
 
 async def test_a_slow_reader_gets_what_is_new_not_what_was(feed: Feed) -> None:
