@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disturbed import library
 from tests.running import unwatched
 
 ROOT = Path(__file__).parents[2]
@@ -73,13 +73,7 @@ BATCHES = 4
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that is preloaded."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    made = tmp_path_factory.mktemp("faulty") / "faulty.so"
-    source = Path(__file__).with_name("faulty.c")
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=True, timeout=120)
-    return made
+    return library(tmp_path_factory.mktemp("faulty"), "faulty")
 
 
 @dataclass
