@@ -246,11 +246,13 @@ class Node:
         return await endpoint.post(session, self._url, body, largest)
 
     def _count(self, calls: Sequence[Call], outcomes: Iterable[str]) -> None:
-        limited = False
+        seen = set()
         for (method, _), outcome in zip(calls, outcomes, strict=True):
             self.requests[method if method in METHODS else OTHER, outcome] += 1
-            limited = limited or outcome == "rate_limited"
-        if limited:
+            seen.add(outcome)
+        if "ok" in seen:
+            self.pace.served()
+        if "rate_limited" in seen:
             self.pace.limited()
 
     def _note_tip(self, calls: Sequence[Call], results: Sequence[Any]) -> None:
