@@ -163,7 +163,7 @@ class Node:
         self.tip = self.lag_seconds = None
         self.look_at = now + max(self._wait, error.wait)
         self._alone_at = None
-        if self._well and error.outcome != "wrong_chain":
+        if self._well:
             self._alone_at = max(now + error.wait, started + min(RETRY_ALONE, self._wait))
         self._wait = min(self._wait * 2, RETRY_LAST)
 
