@@ -257,7 +257,8 @@ class Ledger:
         os.close(os.open(self._state / FILE, os.O_CREAT | os.O_RDWR, 0o600))  # not for others' eyes
         db = sqlite3.connect(self._state / FILE, isolation_level=None, check_same_thread=False, cached_statements=256)
         self._db = db
-        db.execute("PRAGMA journal_mode=WAL")
+        if db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):  # a disk that fails then raises nothing
+            raise Unusable("cannot be written: its disk does not take the ledger's log")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA cache_size=-256")
         found = db.execute("PRAGMA user_version").fetchone()[0]

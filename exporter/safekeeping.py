@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,8 @@ from exporter.ledger import FILE, VERSIONS
 
 PAGES: Final = 2_000
 """Pages copied at a time; between two parts the exporter writes."""
+LOGS: Final = ("-wal", "-journal")
+"""Ends of names under which SQLite keeps what belongs to a file and is not in it yet."""
 PATIENCE: Final = 10.0
 """Seconds to wait for a writer."""
 COUNTERS: Final = {
@@ -47,12 +51,11 @@ def backup(state: Path, to: Path) -> int:
         with _reading(state / FILE) as source:
             _copy(source, part)
         trades = _checked(part)
-        part.rename(to)
-        _flush(to.parent)
+        _name(part, to)
     except (sqlite3.Error, OSError) as error:
         raise Unkept(f"the copy cannot be made: {log.describe(error)}") from None
     finally:
-        part.unlink(missing_ok=True)
+        _drop(part)
     return trades
 
 
@@ -62,9 +65,12 @@ def restore(state: Path, copy: Path, accept_loss: bool = False) -> list[str]:
     Unless `accept_loss`, nothing is changed if any counter would fall: Prometheus takes that for a restart
     from zero. What the bot's files and the chain still hold is counted again by itself afterwards.
 
+    Whatever happens meanwhile, the ledger is the one of before or the copy.
+
     Raises:
-        Unkept: nothing has been changed.
+        Unkept: nothing has been changed, or the words say what.
     """
+    part = state / f"{FILE}.part"
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(state):
@@ -72,14 +78,15 @@ def restore(state: Path, copy: Path, accept_loss: bool = False) -> list[str]:
             fallen = _fallen(state / FILE, copy)
             if fallen and not accept_loss:
                 raise Unkept("; ".join([*fallen, "nothing was changed, see --accept-loss"]))
-            part = state / f"{FILE}.part"
             with _reading(copy) as source:
                 _copy(source, part)
-            _put_aside(state)
-            part.rename(state / FILE)
-            _flush(state)
+            with _kept_beside(state):
+                part.replace(state / FILE)
+            _confirm(state)
     except (sqlite3.Error, OSError) as error:
         raise Unkept(f"the copy cannot be put back: {log.describe(error)}") from None
+    finally:
+        _drop(part)
     return fallen
 
 
@@ -92,13 +99,43 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _copy(source: sqlite3.Connection, part: Path) -> None:
-    part.unlink(missing_ok=True)
+    for left in (part, _journal(part)):  # by a copy that was cut short
+        left.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with closing(sqlite3.connect(part, isolation_level=None)) as db:
         source.backup(db, pages=PAGES, sleep=0.01)
         db.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     with part.open("rb") as opened:
         os.fsync(opened.fileno())
+
+
+def _journal(part: Path) -> Path:
+    return part.with_name(f"{part.name}-journal")
+
+
+def _drop(part: Path) -> None:
+    """Leave nothing half made, if the disk lets it be removed."""
+    for file in (part, _journal(part)):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _name(part: Path, to: Path) -> None:
+    """Give a whole copy its name; it has none if it is not sure that it keeps it."""
+    part.rename(to)
+    try:
+        _flush(to.parent)
+    except OSError:
+        to.unlink()
+        raise
+
+
+def _confirm(state: Path) -> None:
+    try:
+        _flush(state)
+    except OSError as error:
+        words = "the copy is in its place, but the disk does not confirm it; look again after its next start"
+        raise Unkept(f"{words}: {log.describe(error)}") from None
 
 
 def _flush(folder: Path) -> None:
@@ -136,7 +173,9 @@ def _fallen(now: Path, copy: Path) -> list[str]:
     """Counters that are lower in the copy than now."""
     try:
         before = _counts(now)
-    except (sqlite3.Error, Unkept):
+    except sqlite3.OperationalError:
+        raise  # the disk fails, which says nothing about the ledger
+    except (sqlite3.DatabaseError, Unkept):
         return []  # there is nothing that could be compared, or lost
     after = _counts(copy)
     return [
@@ -153,10 +192,69 @@ def _counts(file: Path) -> dict[tuple[str, str], int]:
         return {(what, name): count for what, sql in queries.items() for name, count in db.execute(sql)}
 
 
-def _put_aside(state: Path) -> None:
-    """Keep the ledger of now, with what belongs to it, under the first name that is free."""
-    number = next(n for n in range(1, 10_000) if not (state / f"{FILE}.before-{n}").exists())
-    for suffix in ("-wal", "-shm", ""):
-        file = state / f"{FILE}{suffix}"
-        if file.exists():
-            file.rename(state / f"{FILE}.before-{number}{suffix}")
+@contextmanager
+def _kept_beside(state: Path) -> Iterator[None]:
+    """Within it the ledger of now has a second name, and no log of its own any more; without effect if it fails.
+
+    The ledger's first name is there all the while, to be taken over in one step. A log that stayed there would be
+    taken for that of the copy.
+    """
+    if (state / FILE).exists():
+        _fold(state / FILE)
+    names = _names(state)
+    try:
+        for file, name in names.items():
+            _link(file, name)
+        _flush(state)
+        for suffix in (*LOGS, "-shm"):
+            (state / f"{FILE}{suffix}").unlink(missing_ok=True)
+        yield
+    except OSError:
+        _take_back(names)
+        raise
+
+
+def _fold(ledger: Path) -> None:
+    """Make one file of a ledger and its log; one that is damaged stays as it is."""
+    try:
+        with closing(sqlite3.connect(ledger, isolation_level=None, timeout=PATIENCE)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        return
+    if busy:
+        raise Unkept("somebody reads the ledger; nothing was changed")
+
+
+def _names(state: Path) -> dict[Path, Path]:
+    """The first names that are free for the ledger's files, or that they have since an attempt that was cut short."""
+    all_names = ({state / f"{FILE}{end}": state / f"{FILE}.before-{n}{end}" for end in ("", *LOGS)} for n in count(1))
+    names = next(names for names in all_names if all(_is_free(name, file) for file, name in names.items()))
+    return {file: name for file, name in names.items() if file.exists()}
+
+
+def _is_free(name: Path, file: Path) -> bool:
+    return not name.exists() or (file.exists() and name.samefile(file))
+
+
+def _link(file: Path, name: Path) -> None:
+    if name.exists():
+        return
+    try:
+        name.hardlink_to(file)
+    except OSError:  # some file systems know no second names
+        shutil.copyfile(file, name)
+        with name.open("rb") as opened:
+            os.fsync(opened.fileno())
+
+
+def _take_back(names: dict[Path, Path]) -> None:
+    """All that was there has its first name again, as far as the disk lets it, and that alone."""
+    for file, name in names.items():
+        with suppress(OSError):
+            if file.exists():
+                name.unlink(missing_ok=True)
+            else:
+                name.rename(file)

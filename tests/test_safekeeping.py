@@ -1,6 +1,7 @@
 """Copies of the ledger: whole, made while it is written, and put back so that no counter falls without a word."""
 
 import asyncio
+import errno
 import shutil
 import sqlite3
 from contextlib import closing
@@ -99,6 +100,74 @@ async def test_a_damaged_ledger_can_be_replaced(tmp_path: Path) -> None:
     (state / FILE).write_bytes(b"\0" * 5_000)
     assert restore(state, tmp_path / "copy") == []
     assert await counted(state) == 1
+
+
+async def test_a_ledger_that_is_not_folded_is_kept_whole(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await keep(tmp_path / "other", 1)
+    backup(tmp_path / "other", tmp_path / "copy")
+    async with Ledger(tmp_path / "living") as ledger:
+        await trade(ledger, 2)
+        await trade(ledger, 3)
+        shutil.copytree(tmp_path / "living", state)
+    (state / f"{FILE}.before-1").touch()
+    (state / f"{FILE}.before-2-wal").touch()
+    (state / f"{FILE}.before-3").hardlink_to(state / FILE)  # by an attempt that was cut short
+    assert (state / f"{FILE}-wal").stat().st_size, "there is much that only the log holds"
+    assert restore(state, tmp_path / "copy", accept_loss=True)
+    assert await counted(state) == 1
+    assert restore(state, state / f"{FILE}.before-3") == []
+    assert await counted(state) == 2
+
+
+async def test_where_a_file_has_but_one_name_the_ledger_of_before_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    state = tmp_path / "state"
+    await keep(state, 1, 2)
+    backup(state, tmp_path / "copy")
+    await keep(state, 3)
+    assert restore(state, tmp_path / "copy", accept_loss=True)
+    assert await counted(state) == 2
+    assert restore(state, state / f"{FILE}.before-1") == []
+    assert await counted(state) == 3
+
+
+@pytest.fixture
+async def unfolded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A damaged ledger of whose log SQLite makes nothing."""
+    state = tmp_path / "state"
+    await keep(state, 1)
+    backup(state, tmp_path / "copy")
+    monkeypatch.setattr(safekeeping, "_fold", lambda ledger: None)
+    (state / FILE).write_bytes(b"\0" * 5_000)
+    (state / f"{FILE}-wal").write_bytes(b"a log")
+    return state
+
+
+async def test_a_damaged_ledger_is_kept_with_its_log(unfolded: Path, tmp_path: Path) -> None:
+    assert restore(unfolded, tmp_path / "copy") == []
+    assert await counted(unfolded) == 1
+    assert (unfolded / f"{FILE}.before-1").read_bytes() == b"\0" * 5_000
+    assert (unfolded / f"{FILE}.before-1-wal").read_bytes() == b"a log"
+
+
+async def test_a_disk_that_fails_at_the_last_step_takes_everything_back(
+    unfolded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path, target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(Unkept, match="cannot be put back: OSError: Input/output error"):
+        restore(unfolded, tmp_path / "copy")
+    assert {path.name for path in unfolded.iterdir()} == {"lock", FILE, f"{FILE}-wal"}
+    assert (unfolded / FILE).read_bytes() == b"\0" * 5_000
+    assert (unfolded / f"{FILE}-wal").read_bytes() == b"a log"
 
 
 async def test_what_cannot_be_done_changes_nothing(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -55,6 +55,19 @@ class Heard(NamedTuple):
     subject: str
     data: bytes
     number: int = 0
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """What is no message of ours ends the connection, and is nothing to fall over.
+
+    Raises:
+        Broken: it is none.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        raise Broken("what is said on the bus makes no sense") from None
 
 
 class Link:
@@ -127,12 +140,14 @@ class Link:
     # --- JetStream -------------------------------------------------------------------------------------------------
 
     async def _api(self, call: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        answer = json.loads(await self.ask(f"$JS.API.{call}", json.dumps(body).encode() if body else b""))
-        if (error := answer.get("error")) is None:
-            return dict(answer)
-        if error.get("err_code") in NOT_FOUND:
-            raise Missing("the bus has no such stream or message")
-        raise Broken(f"the bus refuses with error {int(error.get('err_code', 0))}")
+        said = await self.ask(f"$JS.API.{call}", json.dumps(body).encode() if body else b"")
+        with understood():
+            answer = json.loads(said)
+            if (error := answer.get("error")) is None:
+                return dict(answer)
+            if error.get("err_code") in NOT_FOUND:
+                raise Missing("the bus has no such stream or message")
+            raise Broken(f"the bus refuses with error {int(error.get('err_code', 0))}")
 
     async def stream(self, name: str) -> dict[str, Any]:
         """What the bus knows of a stream.
@@ -164,10 +179,11 @@ class Link:
             Broken: the bus does not answer.
         """
         try:
-            found = (await self._api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))["message"]
+            found = (await self._api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})).get("message", {})
         except Missing:
             return None
-        return Stored(found["seq"], base64.b64decode(found.get("data", "")))
+        with understood():
+            return Stored(int(found["seq"]), base64.b64decode(found.get("data", "")))
 
     async def store(self, stream: str, subject: str, data: bytes, after: int) -> int:
         """Have a message kept, if the subject's newest one has the number `after`; its own number.
@@ -177,12 +193,14 @@ class Link:
             Broken: whether it is kept is not known.
         """
         headers = {"Nats-Expected-Stream": stream, "Nats-Expected-Last-Subject-Sequence": str(after)}
-        answer = json.loads(await self.ask(subject, data, headers))
-        if (error := answer.get("error")) is None:
-            return int(answer["seq"])
-        if error.get("err_code") in CONFLICT:
-            raise Conflict("another exporter publishes for this bot")
-        raise Broken(f"the bus refuses with error {int(error.get('err_code', 0))}")
+        said = await self.ask(subject, data, headers)
+        with understood():
+            answer = json.loads(said)
+            if (error := answer.get("error")) is None:
+                return int(answer["seq"])
+            if error.get("err_code") in CONFLICT:
+                raise Conflict("another exporter publishes for this bot")
+            raise Broken(f"the bus refuses with error {int(error.get('err_code', 0))}")
 
     async def replay(self, stream: str, begin: int, hear: Callable[[Heard], None]) -> asyncio.Event:
         """Call back with every message from number `begin` on, for ever; the event is set with each sign of life.

@@ -19,7 +19,7 @@ from typing import Final
 
 from exporter import history, log
 from exporter.board import Board
-from exporter.bus.link import Conflict, Link
+from exporter.bus.link import Conflict, Link, Stored, understood
 from exporter.bus.names import MOST_MESSAGES, Names
 from exporter.collectors.bus import Direction, Figures
 from exporter.history import News, Place
@@ -53,6 +53,17 @@ class End:
     place: int = 0
     run: str = ""
 
+    @classmethod
+    def read(cls, found: Stored) -> End:
+        """What `publish` had kept.
+
+        Raises:
+            Broken: somebody else did.
+        """
+        with understood():
+            message = json.loads(found.data)
+            return cls(found.number, int(message["seq"]), int(message["place"]), str(message["run"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -69,9 +80,15 @@ class Cursor:
 
     @classmethod
     def read(cls, text: bytes) -> Cursor:
-        """What `text` made."""
-        kept = json.loads(text)
-        return cls(kept["ledger"], Place(kept["trade"], kept["opportunity"], frozenset(kept["complete"])))
+        """What `text` made.
+
+        Raises:
+            Broken: it is none.
+        """
+        with understood():
+            kept = json.loads(text)
+            place = Place(int(kept["trade"]), int(kept["opportunity"]), frozenset(map(str, kept["complete"])))
+            return cls(int(kept["ledger"]), place)
 
 
 class Outbox:
@@ -221,8 +238,7 @@ class _Desk:
         found = await self._link.last(self.names.stream, self.names.event(topic))
         if found is None:
             return End()
-        message = json.loads(found.data)
-        return End(found.number, message["seq"], message["place"], message["run"])
+        return End.read(found)
 
     async def keep(self, place: Place) -> None:
         """Have the place kept, unless the newest messages say the same."""

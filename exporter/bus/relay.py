@@ -7,13 +7,12 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from exporter import log
 from exporter.bus import link
-from exporter.bus.link import HEARTBEAT, Broken, Heard, Link, Missing
+from exporter.bus.link import HEARTBEAT, Broken, Heard, Link, Missing, understood
 from exporter.bus.names import EVENTS, STATES, Names
 from exporter.bus.publisher import FIRST_WAIT, LAST_WAIT, first_of
 from exporter.bus.states import KEYS
@@ -71,7 +70,8 @@ class Relay:
 
     async def _events(self, found: Link) -> None:
         stream = await self._stream(found)
-        self._meet(stream)
+        with understood():
+            self._meet(stream)
         alive = await found.replay(self._names.stream, self._number + 1, self._hear)
         if self._number >= self._goal:
             self._arrive()
@@ -105,7 +105,7 @@ class Relay:
         self._goal = last if stream["state"]["messages"] else 0
 
     def _hear(self, heard: Heard) -> None:
-        with _understood():
+        with understood():
             self._take(heard)
 
     def _take(self, heard: Heard) -> None:
@@ -157,7 +157,7 @@ class Values:
                 answer = await found.ask(names.ask)
             except link.Silent:
                 continue  # what it says first, once it is back, is everything
-            with _understood():
+            with understood():
                 self._take(json.loads(answer))
             await asyncio.sleep(ASK_AGAIN)
 
@@ -171,7 +171,7 @@ class Values:
 
     def _hear(self, heard: Heard) -> None:
         self._figures.messages[Direction.RECEIVED] += 1
-        with _understood():
+        with understood():
             self._take(json.loads(heard.data))
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -208,15 +208,6 @@ class Values:
                 self._hub.states(topic, gone)
             if items:
                 self._say(topic, items)
-
-
-@contextmanager
-def _understood() -> Iterator[None]:
-    """What is no message of ours ends the connection, and is nothing to fall over."""
-    try:
-        yield
-    except (ValueError, TypeError, LookupError, AttributeError):
-        raise Broken("what is said on the bus makes no sense") from None
 
 
 def _key(topic: str, item: Item) -> tuple[str, ...]:

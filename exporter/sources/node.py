@@ -163,7 +163,7 @@ class Node:
         self.tip = self.lag_seconds = None
         self.look_at = now + max(self._wait, error.wait)
         self._alone_at = None
-        if self._well and error.outcome != "wrong_chain":
+        if self._well:
             self._alone_at = max(now + error.wait, started + min(RETRY_ALONE, self._wait))
         self._wait = min(self._wait * 2, RETRY_LAST)
 
@@ -246,11 +246,13 @@ class Node:
         return await endpoint.post(session, self._url, body, largest)
 
     def _count(self, calls: Sequence[Call], outcomes: Iterable[str]) -> None:
-        limited = False
+        seen = set()
         for (method, _), outcome in zip(calls, outcomes, strict=True):
             self.requests[method if method in METHODS else OTHER, outcome] += 1
-            limited = limited or outcome == "rate_limited"
-        if limited:
+            seen.add(outcome)
+        if "ok" in seen:
+            self.pace.served()
+        if "rate_limited" in seen:
             self.pace.limited()
 
     def _note_tip(self, calls: Sequence[Call], results: Sequence[Any]) -> None:

@@ -36,6 +36,8 @@ class Pace:
         self._last = monotonic()
         self._growth = GROWTH
         self._limited = -math.inf
+        self._served = True
+        """Whether anything was answered since the rate was last lowered: else this rate has not been tried yet."""
 
     async def turn(self, calls: int) -> None:
         """Wait for the turn to make so many calls, first come, first served."""
@@ -49,15 +51,19 @@ class Pace:
         if self.rate is not None:
             self._tokens = max(self._tokens - calls, -LONGEST * self.rate)
 
+    def served(self) -> None:
+        """The endpoint answered."""
+        self._served = True
+
     def limited(self) -> None:
-        """The endpoint said that this is too fast."""
+        """The endpoint said that this is too fast; one that answers nothing at all says so of no rate."""
         now = self._monotonic()
         self._pass()
-        if now - self._limited > SETTLES:
+        if self._served and now - self._limited > SETTLES:
             self.rate = max((self._flow if self.rate is None else self.rate) / 2, LEAST)
             self._growth = max(GROWTH, self.rate / RECOVERY)
             self._tokens = min(self._tokens, 0.0)
-            self._limited = now
+            self._limited, self._served = now, False
 
     def _pass(self) -> None:
         """Let the time go by that has gone by."""

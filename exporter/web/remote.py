@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,7 @@ MOST: Final = 200
 HEAVIEST: Final = 8 << 20
 """Bytes of them."""
 HEADERS: Final = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.ETAG, hdrs.RETRY_AFTER)
+_STATUS: Final = re.compile(r"[2-5][0-9]{2}")
 PATHS: Final = tuple(dict.fromkeys(row.path for row in (*api.OPERATIONS, *alerts.OPERATIONS) if row.method == "GET"))
 
 type Ask = Callable[[bytes], Awaitable[bytes]]
@@ -82,7 +84,7 @@ def parsed(text: bytes) -> Answer:
     head, end, body = text.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ", 2)
-    if not end or len(words) < 2 or not words[1].isdecimal() or not 200 <= int(words[1]) <= 599:
+    if not end or len(words) < 2 or not _STATUS.fullmatch(words[1]):
         raise Malformed("the exporter's answer makes no sense")
     found = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return Answer(int(words[1]), {name: found[name.lower()] for name in HEADERS if name.lower() in found}, body)

@@ -69,6 +69,23 @@ async def test_it_comes_back_after_the_bus_was_away(stage: Stage, caplog: pytest
     assert said.count("the bus fails") == 1
 
 
+@pytest.mark.parametrize("said", [b"no json", b"[" * 100_000, b"[]", b"{}", b'{"ledger":1,"trade":"x"}'])
+async def test_nonsense_that_the_bus_keeps_is_nothing_to_fall_over(stage: Stage, said: bytes) -> None:
+    stage.hub.event("errors", {"n": 1})
+    await eventually(lambda: stage.figures.messages["published"] and not stage.figures.waiting)
+    async with link.connect(stage.server.url) as found:
+        right = await found.last(NAMES.stream, NAMES.cursor)
+        assert right is not None
+        wrong = await found.store(NAMES.stream, NAMES.cursor, said, right.number)
+        stage.wanted = None
+        await eventually(lambda: not stage.figures.up)
+        before, stage.wanted = stage.figures.connections, Wanted(stage.server.url, "b")
+        await eventually(lambda: stage.figures.connections > before + 1)  # it fell out, and tries again
+        await found.store(NAMES.stream, NAMES.cursor, right.data, wrong)
+        stage.hub.event("errors", {"n": 2})
+        await eventually(lambda: stage.figures.up and not stage.figures.waiting)
+
+
 async def test_settings_that_no_longer_want_it_end_it(stage: Stage) -> None:
     await eventually(lambda: stage.figures.up)
     stage.wanted = None
@@ -77,6 +94,8 @@ async def test_settings_that_no_longer_want_it_end_it(stage: Stage) -> None:
     await eventually(lambda: not stage.publisher._outbox.wanted)
     stage.wanted = Wanted(stage.server.url, "other")
     await eventually(lambda: stage.figures.up)
+    stage.hub.event("errors", {"n": 2})
+    await eventually(lambda: not stage.figures.waiting)
     async with link.connect(stage.server.url) as found:
         await eventually(lambda: stage.figures.connections == 2)
         assert (await found.stream(Names("other").stream))["config"]["name"] == Names("other").stream

@@ -154,7 +154,7 @@ async def test_nothing_is_shown_that_the_exporter_no_longer_says(stage: Stage, m
             await eventually(lambda: stage.prices == ["12"])
 
 
-@pytest.mark.parametrize("said", [b"no json", b"[]", b"{}", b'{"run":"a","n":1,"all":{"prices":[{}]}}'])
+@pytest.mark.parametrize("said", [b"no json", b"[" * 100_000, b"[]", b"{}", b'{"run":"a","n":1,"all":{"prices":[{}]}}'])
 async def test_nonsense_on_the_bus_ends_the_connection_and_nothing_else(stage: Stage, said: bytes) -> None:
     async with link.connect(stage.server.url) as found:
         await stage.store(found, 1, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 import time
@@ -19,13 +18,19 @@ from tests.model.orders import ETHER, Order
 from tests.model.server import Endpoint, serving
 from tests.model.story import POOLS, ROUTER, STRANGERS, Story
 from tests.running import Running, running, until
+from tests.tiers import FULL
 
-FULL = os.environ.get("ARB_PROOFS") == "full"
 FAULT_SECONDS = 5.0 if FULL else 1.2
-PROMISE = 2.0 if FULL else 6.0
-"""Seconds for the middle one; the short form runs beside other tests, and two seconds are for the full one to show."""
-SLACK = 10.0 if FULL else 30.0
-"""Seconds that a busy machine may take for one of them."""
+TIMES = 6 if FULL else 1
+"""How often each fault is made."""
+PROMISE = 2.0
+"""Seconds for every one of them, in full."""
+MIDDLE = 6.0
+"""Seconds for the middle one: the short form runs beside other tests, and two seconds are for the full one to show."""
+SLACK = 30.0
+"""Seconds after which it is believed that a price will not come."""
+ASKED = {"limited": 1.0}
+"""Seconds for which the node itself asks to be left alone, by fault: these are granted before the promise begins."""
 
 
 class Scene:
@@ -157,20 +162,38 @@ def heal(endpoint: Endpoint) -> None:
 
 
 def test_after_every_fault_the_newest_price_is_there_in_two_seconds(scene: Scene) -> None:
-    took: dict[str, list[float]] = {name: [] for name in scene.exporters}
-    for name in FAULTS if FULL else SOME:
-        FAULTS[name](scene.endpoint)
-        scene.keeps_mining(FAULT_SECONDS)
-        heal(scene.endpoint)
-        for exporter, seconds in scene.measure().items():
-            took[exporter].append(seconds)
-        scene.keeps_mining(0.6)
-        until(scene.all_show, SLACK)
-    print({name: [round(seconds, 2) for seconds in times] for name, times in took.items()})
-    assert all(statistics.median(times) <= PROMISE for times in took.values()), took
+    took: dict[str, dict[str, list[float]]] = {name: {} for name in scene.exporters}
+    for _ in range(TIMES):
+        for fault in FAULTS if FULL else SOME:
+            FAULTS[fault](scene.endpoint)
+            scene.keeps_mining(FAULT_SECONDS)
+            heal(scene.endpoint)
+            for exporter, seconds in scene.measure().items():
+                took[exporter].setdefault(fault, []).append(seconds)
+            scene.keeps_mining(0.6)
+            until(scene.all_show, SLACK)
+    for exporter, times in took.items():
+        show(exporter, times)
+        if FULL:
+            late = {fault: max(few) for fault, few in times.items() if max(few) > PROMISE + ASKED.get(fault, 0.0)}
+            assert not late, (exporter, late)
+        assert statistics.median(each(times)) <= MIDDLE, times
+
+
+def each(times: dict[str, list[float]]) -> list[float]:
+    """All of them, whatever fault it was."""
+    return [seconds for few in times.values() for seconds in few]
+
+
+def show(exporter: str, times: dict[str, list[float]]) -> None:
+    """By fault the slowest, and what all of them have in common."""
+    every = sorted(each(times))
+    p50, p99 = (every[min(int(len(every) * share), len(every) - 1)] for share in (0.5, 0.99))
+    print(f"{exporter}: {len(every)} faults, p50 {p50:.2f} s, p99 {p99:.2f} s, slowest {every[-1]:.2f} s")
+    print("  " + ", ".join(f"{fault} {max(few):.2f}" for fault, few in times.items()))
 
 
 def test_without_a_fault_a_price_is_there_at_once(scene: Scene) -> None:
     took = [scene.measure() for _ in range(5)]
     for name in scene.exporters:  # that it is milliseconds is for the benchmark to show
-        assert statistics.median(one[name] for one in took) <= PROMISE, took
+        assert statistics.median(one[name] for one in took) <= (PROMISE if FULL else MIDDLE), took

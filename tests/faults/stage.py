@@ -109,8 +109,12 @@ class Stage:
     def transactions(self) -> tuple[float, int]:
         """Those of the wallet that are shown, and those that are final."""
         shown = sum(v for (name, _), v in self.exporter.samples().items() if name == "arb_wallet_transactions_total")
+        return shown, self.final()
+
+    def final(self) -> int:
+        """How many transactions of the wallet are final."""
         with self._lock:
-            return shown, sum(truth(self.own.world, (story.ME,), (), 1).counts.values())
+            return sum(truth(self.own.world, (story.ME,), (), 1).counts.values())
 
 
 @contextmanager

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import struct
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,32 +15,22 @@ from exporter.log import Plain, scrub
 from exporter.sources import blocks, event_records, files, jsonrpc, log_lines, recent_list, records
 from exporter.sources.log_lines import START, Counts
 from exporter.web.access import Access
+from tests.fuzz import chain_targets, web_targets
+from tests.fuzz.target import Target, as_json, text_of
 
 UTC = ZoneInfo("UTC")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A parser, and texts that are right or nearly so."""
-
-    run: Callable[[bytes], None]
-    seeds: tuple[bytes, ...]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
 def settings(data: bytes) -> None:
     """The settings, or problems with a path and one line each."""
-    loaded = config.read(_text(data), Path("/nowhere"), {"HOME": "/nowhere"})
+    loaded = config.read(text_of(data), Path("/nowhere"), {"HOME": "/nowhere"})
     assert (loaded.settings is None) == bool(loaded.problems)
     assert all("\n" not in problem.message for problem in loaded.problems)
 
 
 def tree(data: bytes) -> None:
     """YAML as a tree, or what is wrong with it."""
-    found, problems = yaml12.parse(_text(data))
+    found, problems = yaml12.parse(text_of(data))
     assert found is not None or problems
 
 
@@ -94,7 +81,7 @@ def batch(data: bytes) -> None:
 def message(data: bytes) -> None:
     """A listener's wish."""
     with suppress(messages.Malformed):
-        messages.parse(_text(data))
+        messages.parse(text_of(data))
 
 
 def client_frames(data: bytes) -> None:
@@ -121,19 +108,19 @@ def client_frames(data: bytes) -> None:
 def alert(data: bytes) -> None:
     """A message of Alertmanager."""
     with suppress(files.Unreadable, alerts.Malformed):
-        alerts.read(files.parse(_text(data)))
+        alerts.read(files.parse(text_of(data)))
 
 
 def credentials(data: bytes) -> None:
     """An Authorization header of whatever kind is judged without a fault."""
     known = Access({"ops": "$2b$04$" + "a" * 53}, {})
-    for header in (_text(data), "Basic " + base64.b64encode(data).decode()):
+    for header in (text_of(data), "Basic " + base64.b64encode(data).decode()):
         assert known.knows(header) in (True, False)
 
 
 def scrubbed(data: bytes) -> None:
     """What is scrubbed holds no address any more, and is not scrubbed twice."""
-    once = scrub(_text(data))
+    once = scrub(text_of(data))
     assert "://" not in once or scrub(once) == once
 
 
@@ -160,34 +147,30 @@ state: /nowhere
 """
 
 
-def _json(*values: object) -> tuple[bytes, ...]:
-    return tuple(json.dumps(value).encode() for value in values)
-
-
 TARGETS = {
     "settings": Target(settings, (_CONFIG, b"bot: {name: on}", b"a: &x [*x]", b"")),
     "tree": Target(tree, (_CONFIG, b"a: !!python/object:x {}", b"- [" * 50, b"%YAML 1.1\n---\na: 010")),
     "trade_file": Target(trade_file, (
-        *_json(_FILE, _TRADE, {"opportunity_id": "x"}), b'{"a": 1e999}', b'{"a": 1e' + b"9" * 40 + b"}", b"[" * 3_000,
+        *as_json(_FILE, _TRADE, {"opportunity_id": "x"}), b'{"a": 1e999}', b'{"a": 1e' + b"9" * 40 + b"}", b"[" * 3_000,
     )),
-    "recent": Target(recent, _json([_TRADE, {**_TRADE, "net_profit_eth": None}], {"trades": [_TRADE]})),
-    "event": Target(event, _json(_EVENT, {**_EVENT, "type": "price", "price": "1"}, {**_EVENT, "time": "2026-01-01"})),
+    "recent": Target(recent, as_json([_TRADE, {**_TRADE, "net_profit_eth": None}], {"trades": [_TRADE]})),
+    "event": Target(event, as_json(_EVENT, _EVENT | {"type": "price", "price": "1"}, _EVENT | {"time": "2026-01-01"})),
     "log": Target(log, (
         b"2026-01-01 00:00:00,000 - bot - ERROR - x\nTraceback (most recent call last):\n  File\nValueError: y\n",
         b'{"level": "info", "msg": "x"}\r\n\xff\xfe\n', b"x" * 300,
     )),
-    "batch": Target(batch, _json(
+    "batch": Target(batch, as_json(
         [{"jsonrpc": "2.0", "id": n, "result": r} for n, r in enumerate(("0x1", "0x" + "0" * 128, _HEAD))],
         {"jsonrpc": "2.0", "id": None, "error": {"code": -32005, "message": "batch"}},
     )),
-    "message": Target(message, _json(
+    "message": Target(message, as_json(
         {"op": "subscribe", "topics": ["prices"], "pairs": ["WETH/USDC"], "since": {"trades": 1}}, {"op": "ping"},
     )),
     "client_frames": Target(client_frames, (
         _frame(1, b'{"op":"ping"}') + _frame(9, b"x") + _frame(8, b"\x03\xe8"), _frame(2, b"y" * 300),
         b"\x01\x80\0\0\0\0",
     )),
-    "alert": Target(alert, _json(_ALERT)),
+    "alert": Target(alert, as_json(_ALERT)),
     "credentials": Target(credentials, (b"ops:right", b"Basic b3BzOnJpZ2h0", b":", b"\xff:\0")),
     "scrubbed": Target(scrubbed, (b"https://user:pass@host/key?api_key=abc", b"Authorization: Bearer abc", b"token=x")),
-}  # fmt: skip
+} | chain_targets.TARGETS | web_targets.TARGETS  # fmt: skip

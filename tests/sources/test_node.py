@@ -241,3 +241,12 @@ def test_an_endpoint_that_was_never_well_is_not_due_when_alone() -> None:
     found._failed(Failed("refused", "x"), 0, node.time.monotonic())
     found.look_at = node.time.monotonic() + 100
     assert not found.due(alone=True)
+
+
+@pytest.mark.parametrize("outcome", ["refused", "wrong_chain"])
+def test_an_endpoint_that_was_well_is_soon_due_when_alone_whatever_became_of_it(outcome: str) -> None:
+    found, began = Node(Endpoint("first", Secret("http://127.0.0.1:1/")), CHAIN_ID), node.time.monotonic()
+    found._well, found._wait = True, 16.0
+    found._failed(Failed(outcome, "x"), 0, began - node.RETRY_ALONE)
+    assert found.due(alone=True)
+    assert not found.due()

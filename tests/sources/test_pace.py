@@ -46,8 +46,21 @@ async def test_a_limit_halves_what_was_asked_of_late(clock: Clock) -> None:
     made.limited()  # others that were limited with it
     assert made.rate == pytest.approx(10, rel=0.1)
     clock.now += 2
+    made.served()
     made.limited()
     assert made.rate == pytest.approx(5.5, rel=0.1)
+
+
+async def test_an_endpoint_that_answers_nothing_says_nothing_of_a_rate(clock: Clock) -> None:
+    made = Pace(clock)
+    for _ in range(400):  # 20 calls a second
+        await made.turn(1)
+        clock.now += 0.05
+    for _ in range(10):
+        made.limited()
+        clock.now += 2
+    assert made.rate is not None
+    assert made.rate > 10 * 0.9
 
 
 async def test_it_keeps_to_its_rate_and_grows_slowly(clock: Clock) -> None:
@@ -83,6 +96,7 @@ async def test_limits_never_starve_it_and_no_turn_waits_for_long(clock: Clock) -
     await made.turn(1)
     for _ in range(100):
         clock.now += 1.1
+        made.served()
         made.limited()
     assert made.rate is not None
     assert made.rate >= pace.LEAST

@@ -68,7 +68,10 @@ async def test_one_who_goes_away_takes_nothing_from_the_others() -> None:
     assert (await stays).status == 200
 
 
-@pytest.mark.parametrize("text", [b"", b"HTTP/1.1 200 OK", b"nonsense\r\n\r\n", b"HTTP/1.1 99 X\r\n\r\n"])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"HTTP/1.1 200 OK", b"nonsense\r\n\r\n", b"HTTP/1.1 99 X\r\n\r\n", b"H " + b"2" * 5_000 + b"\r\n\r\n"],
+)
 def test_what_is_no_answer_is_refused(text: bytes) -> None:
     with pytest.raises(Malformed):
         parsed(text)
