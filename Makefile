@@ -25,16 +25,17 @@ ready:
 branches: ready  ## the tests once more, with branches in what is covered: slower by half
 	$(RUN) BRANCHES=1 sh tools/unit.sh
 
-proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full size: 300 sequences, 200 kills; an hour
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e/test_kill.py tests/e2e/test_kill_chain.py \
-		tests/e2e/test_recovery.py tests/e2e/test_gateways.py tests/e2e/test_remote_write.py \
-		tests/alerting/test_mutations.py tests/e2e/test_alerts.py \
-		tests/e2e/test_kill_events.py tests/e2e/test_schemathesis.py
+proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full size: 300 sequences, 200 kills; hours
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/faults tests/e2e tests/alerting/test_mutations.py \
+		tests/sources/test_files.py tests/web/test_crowd.py tests/web/test_ws.py tests/test_config.py \
+		tests/test_main.py tests/packaging/test_wheel.py
 
 test-long: branches proofs machines fuzz floors autobahn soak  ## what takes hours: branches, proofs, 5,000 lives of each machine, fuzzing, floors, Autobahn, a soak of an hour
 
 machines: ready  ## 5,000 lives of each state machine
-	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py tests/live/test_hub.py
+	$(RUN) ARB_PROOFS=full $(PY) -m pytest -q tests/test_books.py tests/test_event_books.py tests/test_verdict.py \
+		tests/test_wallet_books.py tests/sources/test_market.py tests/sources/test_logs.py tests/live/test_hub.py \
+		tests/client/test_buffer.py
 
 fuzz: ready  ## every parser under atheris; where that is not made for the machine: make fuzz ARB_ATHERIS=none
 	@test "$(ARB_ATHERIS)" = none || $(PY) -m pip install -q --disable-pip-version-check atheris || { echo \
