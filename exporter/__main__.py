@@ -124,7 +124,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace, settings: config.Settings, web_config: WebConfig) -> int:
-    from exporter import heap, serving
+    from exporter import heap, loop, serving
 
     heap.keep_small()
     (host, port), _ = _listen_address(options.address)
@@ -139,7 +139,7 @@ def _serve(options: argparse.Namespace, settings: config.Settings, web_config: W
     try:
         asyncio.run(
             _root(options.gateway)(settings, chosen),
-            loop_factory=_loop_for_tls() if web_config.tls_server_config else None,
+            loop_factory=(_loop_for_tls() if web_config.tls_server_config else None) or loop.new,
         )
     except serving.Unstartable as error:
         print(log.describe(error), file=sys.stderr)

@@ -21,6 +21,7 @@ FLOORS = [
         "exporter.heap",
         "exporter.lean",
         "exporter.log",
+        "exporter.loop",
         "exporter.metrics",
         "exporter.worker",
         "exporter.yaml12",

@@ -11,7 +11,6 @@ import termios
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Final, Protocol
 
 from exporter.web.turns import Turns
@@ -36,6 +35,8 @@ GRACE: Final = 0.01
 """Seconds that it has at least: turns can be short, and its own machine busy."""
 LOOK: Final = 0.25
 """Seconds between two looks at everyone."""
+TOGETHER: Final = 12
+"""How many are sent away in one turn of the loop after a look, for each has much to be cleared away."""
 OWN: Final = 64
 """Descriptors that the exporter needs beside its clients: ledger, logs, bank, nodes."""
 FEWEST: Final = 24
@@ -170,27 +171,31 @@ class Crowd:
 
     def _look(self) -> None:
         now = self._now()
-        for guest in [*self._late(self._waiting, now - FIRST_REQUEST), *self._late(self._resting, now - IDLE)]:
-            self._send_away(guest)
-        for guest in [*self._waiting, *self._resting, *self._working]:
-            if self._stuck(guest, now):
-                self._send_away(guest)
-        self._lighten()
+        late = [*self._late(self._waiting, now - FIRST_REQUEST), *self._late(self._resting, now - IDLE)]
+        stuck = [guest for guest in [*self._waiting, *self._resting, *self._working] if self._stuck(guest, now)]
+        self._part([*dict.fromkeys([*late, *stuck, *self._heavy(stuck)])])
         self._timer = None
         if len(self):
             self._watch()
 
-    def _lighten(self) -> None:
-        """While too much waits, send away who took nothing since the last look, the longest without a byte first.
+    def _part(self, guests: list[Guest]) -> None:
+        """Send them away, some in each turn."""
+        for guest in guests[:TOGETHER]:
+            self._send_away(guest)
+        if len(guests) > TOGETHER:
+            asyncio.get_running_loop().call_soon(self._part, guests[TOGETHER:])
+
+    def _heavy(self, going: list[Guest]) -> Iterator[Guest]:
+        """While too much waits beside those, who took nothing since the last look, the longest without a byte first.
 
         One alone may have its time.
         """
-        held = sum(slow.newest for slow in self._slow.values())
-        deaf = sorted(((slow.deaf, guest) for guest, slow in self._slow.items() if slow.deaf), key=itemgetter(0))
-        while held > HELD and deaf and len(self._slow) > 1:
-            guest = deaf.pop()[1]
-            held -= self._slow[guest].newest
-            self._send_away(guest)
+        slow = {guest: slow for guest, slow in self._slow.items() if guest not in going}
+        held, left = sum(each.newest for each in slow.values()), len(slow)
+        for guest, each in sorted(slow.items(), key=lambda one: -one[1].deaf):
+            if held > HELD and each.deaf and left > 1:
+                held, left = held - each.newest, left - 1
+                yield guest
 
     def _late(self, place: dict[Guest, float], since: float) -> list[Guest]:
         return [guest for guest, began in place.items() if began < since and not guest.unsent()]
