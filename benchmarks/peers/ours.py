@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.peers.words import MORE, PORT, RATE, ticking
+from exporter import loop
 from exporter.board import Board
 from exporter.collector import Collector, Poll
 from exporter.config import Live
@@ -62,4 +63,4 @@ elif LOOP == "aiofastnet":
 
     asyncio.run(main(), loop_factory=aiofastnet.loop_factory())
 else:
-    asyncio.run(main())
+    asyncio.run(main(), loop_factory=loop.new)
