@@ -536,6 +536,40 @@ def test_a_copy_whose_live_file_is_truncated_after_the_look(log: Log, monkeypatc
     assert reader.poll() == 52
 
 
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_a_copy_that_was_not_there_when_its_truncated_file_was_seen(
+    log: Log, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(log.path.with_name(pattern))
+    log.append(50)
+    reader.poll()
+    seen = log_files.view(reader.pattern, [str(log.path)])
+    log.append(3)
+    log.copytruncate()
+    with monkeypatch.context() as patch:
+        patch.setattr(log_tracks, "view", lambda *_: seen)
+        assert reader.poll() == 50
+    log.append(2)
+    assert reader.poll() == 55
+    assert reader.poll() == 55
+
+
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_a_copy_of_what_was_not_read_yet(log: Log, pattern: str) -> None:
+    reader = Reader(log.path.with_name(pattern))
+    log.append(50)
+    reader.poll()
+    log.copytruncate()
+    log.append(20)
+    log.shift()
+    shutil.copy(log.path, f"{log.path}.1")
+    assert reader.poll() == 70
+    log.truncate()
+    log.append(2)
+    assert reader.poll() == 72
+    assert reader.poll() == 72
+
+
 def test_files_that_move_all_the_time_are_told_apart_later(
     log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
