@@ -25,6 +25,7 @@ from exporter.sources.log_files import (
 )
 
 _GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
+_SEEKS = 2  # a copy is made before its file is truncated: it is in any listing made after that was seen
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +41,7 @@ class Track:
     changed: bool = False
     grew: float = 0.0
     _checked: tuple[int, int] | None = None
-    _sought: bool = False
+    _sought: int = 0
     _doubted: bool = False
 
     @property
@@ -71,12 +72,12 @@ class Track:
         self.see(status, now)
         young = time.time_ns() - status.st_mtime_ns < _GRAIN_NS
         self._checked = None if young else (status.st_size, status.st_mtime_ns)
-        self.where, self._sought = path, False
+        self.where, self._sought = path, 0
         self._name(path, status)
 
     def keep(self, descriptor: Descriptor, now: float) -> None:
         """The file has no place in the listing and is known by this descriptor."""
-        self.descriptor, self._sought = descriptor, True
+        self.descriptor, self._sought = descriptor, _SEEKS
         status = descriptor.stat()
         self.see(status, now)
         self._name(self.cursor.path, status)
@@ -99,12 +100,12 @@ class Track:
 
     @property
     def to_seek(self) -> bool:
-        """Whether to look for it: once after it was lost."""
-        return self.lost and not self._sought
+        """Whether to look for it: after it was lost, and once more."""
+        return self.lost and self._sought < _SEEKS
 
     def sought(self) -> None:
         """It has been looked for."""
-        self._sought = True
+        self._sought += 1
 
     def _name(self, path: str, status: os.stat_result) -> None:
         known = replace(self.cursor, path=path, device=status.st_dev, inode=status.st_ino)
@@ -139,7 +140,7 @@ class Tracks:
     @property
     def settled(self) -> bool:
         """Whether sizes and times are enough to notice the next change."""
-        return all(track.settled for track in self.all)
+        return all(track.settled and not track.to_seek for track in self.all)
 
     def vacant(self, found: Listing) -> bool:
         """Whether nothing is at the place of a file that was rotated away: generations may come and go unlisted."""
@@ -148,7 +149,8 @@ class Tracks:
     def refresh(self, found: Listing, now: float) -> bool:
         """Take note of what has grown; False if something has moved, which `settle` must tell."""
         known = {track.where: track for track in self.all if track.where is not None}
-        if not self._told or self.vacant(found) or known.keys() != found.keys():
+        sought = any(track.to_seek for track in self.all)
+        if sought or not self._told or self.vacant(found) or known.keys() != found.keys():
             return False
         for path, status in found.items():
             track = known[path]
@@ -178,9 +180,12 @@ class Tracks:
         rotated |= {t.cursor.path for t in self.all if t.where is None and not t.lost}
         for path in (rotated - seen.found.keys()) | free.keys():
             self._begin_missed(path, seen, now)
-        copied = {path for path, status in free.items() if self._is_copy(path, status, seen)}
+        aside = [path for path in reversed(free) if any(age(path, other) is not None for other in seen.found)]
         for path in reversed(free):
-            if path not in copied:
+            if path not in aside:
+                self._begin(path, seen, now)
+        for path in aside:  # by now all is known that they may be copies of
+            if not self._is_copy(path, free[path], seen):
                 self._begin(path, seen, now)
 
     def _recognise(self, free: Listing, seen: View, now: float) -> None:
@@ -239,6 +244,8 @@ class Tracks:
             if mine is None or other in seen.found:
                 continue
             newer = status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank
+            if path in seen.found and _alike(seen.open(other), seen.open(path)):
+                continue  # a copy of what has not been begun yet
             if newer or (other == place and not _holds(seen.open(other), last)):
                 self._begin_rotated(other, path, seen, now)
 
@@ -271,7 +278,7 @@ class Tracks:
         owned = {track.cursor.identity for track in self.all if not track.lost}
         lost = sorted((t for t in self.all if t.lost), key=lambda t: t.mtime_ns)
         surplus = max(len(self.all) - most, 0)
-        gone = [t for i, t in enumerate(lost) if i < surplus or t.cursor.identity in owned]
+        gone = [t for i, t in enumerate(lost) if i < surplus or (t.cursor.identity in owned and not t.to_seek)]
         self.all = [track for track in self.all if track not in gone]
         return [track.cursor.file for track in gone]
 
@@ -295,5 +302,11 @@ def _copied(copy: Descriptor | None, track: Track) -> bool:
     live = track.opened()
     if copy is None or live is None:
         return False
-    whole = track.cursor.offset > 0 and holds(copy, track.cursor)
-    return whole or (copy.stat().st_size <= live.stat().st_size and copies(copy, live))
+    return (track.cursor.offset > 0 and holds(copy, track.cursor)) or _alike(copy, live)
+
+
+def _alike(copy: Descriptor | None, live: Descriptor | None) -> bool:
+    """Whether a file is, as far as one read goes, what another begins with."""
+    if copy is None or live is None:
+        return False
+    return copy.stat().st_size <= live.stat().st_size and copies(copy, live)

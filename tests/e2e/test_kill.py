@@ -16,6 +16,8 @@ from tests.tiers import FULL
 
 ROWS = 1_500
 """In the list of recent trades at most, which is mapped as a file of a megabyte: it waits until the ledger has them."""
+FILES = 1_500
+"""At most, for the same reason: each life reads all that are there."""
 KILLS, TRADES = (200, 100_000) if FULL else (12, 0)
 """At least as many of both."""
 BURST = 4 if FULL else 1
@@ -45,10 +47,11 @@ class Bot:
 
     def write(self) -> None:
         """Trades, and what goes with some of them."""
-        for _ in range(BURST):
-            self._trade()
-        if self.rng.random() < 0.3:
-            self._rewrite()
+        if len(self.files) + BURST <= FILES:
+            for _ in range(BURST):
+                self._trade()
+            if self.rng.random() < 0.3:
+                self._rewrite()
         if self.rng.random() < 0.5 and len(self.recent) + BURST <= ROWS:
             self._rows()
         if self.rng.random() < 0.025:

@@ -20,7 +20,7 @@ from exporter.sources import log_files, log_lines, log_tracks, logs
 from exporter.sources.log_files import Cursor, age, listing, open_log
 from exporter.sources.log_lines import Counts
 from exporter.sources.logs import Tail
-from tests.tiers import lives
+from tests.tiers import FULL, lives
 
 
 class Reader:
@@ -344,6 +344,7 @@ def test_recreated_with_the_same_inode_while_stopped(log: Log, reader: Reader) -
         log.append(size)
         assert log.path.stat().st_ino == inode
         assert reader.poll() == wanted
+        assert reader.poll() == wanted
         assert len(reader.stored) == 1
 
 
@@ -535,6 +536,40 @@ def test_a_copy_whose_live_file_is_truncated_after_the_look(log: Log, monkeypatc
     assert reader.poll() == 52
 
 
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_a_copy_that_was_not_there_when_its_truncated_file_was_seen(
+    log: Log, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(log.path.with_name(pattern))
+    log.append(50)
+    reader.poll()
+    seen = log_files.view(reader.pattern, [str(log.path)])
+    log.append(3)
+    log.copytruncate()
+    with monkeypatch.context() as patch:
+        patch.setattr(log_tracks, "view", lambda *_: seen)
+        assert reader.poll() == 50
+    log.append(2)
+    assert reader.poll() == 55
+    assert reader.poll() == 55
+
+
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_a_copy_of_what_was_not_read_yet(log: Log, pattern: str) -> None:
+    reader = Reader(log.path.with_name(pattern))
+    log.append(50)
+    reader.poll()
+    log.copytruncate()
+    log.append(20)
+    log.shift()
+    shutil.copy(log.path, f"{log.path}.1")
+    assert reader.poll() == 70
+    log.truncate()
+    log.append(2)
+    assert reader.poll() == 72
+    assert reader.poll() == 72
+
+
 def test_files_that_move_all_the_time_are_told_apart_later(
     log: Log, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -590,6 +625,64 @@ def write_and_rotate(log: Log, rng: random.Random) -> None:
         if rng.random() < 0.3:
             log.rename()
         time.sleep(rng.random() * 0.001)
+
+
+@pytest.mark.parametrize("seed", range(200 if FULL else 12))
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_a_burst_of_copies_and_truncations_in_the_middle_of_looks(log: Log, pattern: str, seed: int) -> None:
+    """Written and truncated by one thread, so that nothing is written in between; never is a line counted twice.
+
+    What is written and truncated between two looks at an empty file is not promised, so that less may be counted.
+    """
+    reader, rng = Reader(log.path.with_name(pattern)), random.Random(seed)
+    reader.poll()
+    writer = threading.Thread(target=write_and_truncate, args=(log, random.Random(seed)))
+    writer.start()
+    while writer.is_alive():
+        assert reader.poll() <= log.number
+        if rng.random() < 0.1:
+            reader.restart()
+    writer.join()
+    reader.poll()
+    assert reader.poll() <= log.whole
+
+
+def write_and_truncate(log: Log, rng: random.Random) -> None:
+    for _ in range(60):
+        log.append(rng.randrange(1, 20))
+        if rng.random() < 0.3:
+            log.copytruncate()
+        time.sleep(rng.random() * 0.001)
+
+
+@pytest.mark.parametrize("seed", range(100 if FULL else 6))
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_copies_and_truncations_of_files_that_were_looked_at_lose_nothing(log: Log, pattern: str, seed: int) -> None:
+    """Of each generation at least the first lines are read before it is truncated, whenever that is."""
+    reader, rng = Reader(log.path.with_name(pattern)), random.Random(seed)
+    reader.poll()
+    seen = threading.Semaphore(0)
+    writer = threading.Thread(target=write_be_seen_and_truncate, args=(log, random.Random(seed), seen, reader))
+    writer.start()
+    while writer.is_alive():
+        assert reader.poll() <= log.number
+        if rng.random() < 0.1:
+            reader.restart()
+        seen.release()
+    writer.join()
+    reader.poll()
+    assert reader.poll() == log.whole
+
+
+def write_be_seen_and_truncate(log: Log, rng: random.Random, seen: threading.Semaphore, reader: Reader) -> None:
+    for _ in range(15):
+        log.append(rng.randrange(1, 20))
+        while reader.levels.total() < log.whole:
+            seen.acquire(timeout=60)
+        for _ in range(rng.randrange(4)):
+            log.append(rng.randrange(20))
+            time.sleep(rng.random() * 0.001)
+        log.copytruncate()
 
 
 @pytest.mark.parametrize("size", [0, 1, 200])
