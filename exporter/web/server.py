@@ -255,7 +255,8 @@ class Runner(web.AppRunner):
             guest = cast(_Connection, request.protocol)
             if crowd.rests(guest) or guest.unsent():
                 await _taken(guest)
-            crowd.work(guest)
+            if guest.transport is not None:  # else it has left meanwhile, and nobody would see it off again
+                crowd.work(guest)
             try:
                 await crowd.turns.come()
                 if crowd.crowded and request.path not in ALWAYS:
