@@ -53,3 +53,12 @@ def unavailable(error: Exception) -> web.Response:
     response = problem(503, "unavailable", str(error))
     response.headers[hdrs.RETRY_AFTER] = "1"
     return response
+
+
+class Shared(web.Response):
+    """A body that many wait for and that is kept once: joined to its head, as usual, it would be a copy for each."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._payload_writer is not None:
+            self._payload_writer.send_headers()
+        await super().write_eof(data)
