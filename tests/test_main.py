@@ -17,6 +17,7 @@ import exporter
 from exporter import __main__, log
 from exporter.__main__ import main
 from tests.running import Running, free_port, running, until
+from tests.tiers import FULL
 
 HASH = "$2b$04$aUQK9cU4PdUim2Hd96LeLewL1zZZeZd7n8G3cYVl9n5x.5/Jz/BGy"
 """Of "right"; fixed, because it is part of tests' names."""
@@ -226,7 +227,7 @@ def test_with_nothing_configured_it_starts_serves_and_ends_well(home: Path) -> N
         started = time.monotonic()
         assert found.stop(signal.SIGTERM) == 0
         print(f"ended after {time.monotonic() - started:.2f} s")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < (3 if FULL else 10)  # others may keep the machine busy
         assert [line["msg"] for line in lines(found)][-1] == "stopped"
         assert {line["level"] for line in lines(found)} == {"info"}
 

@@ -21,6 +21,7 @@ from exporter import settings as s
 from exporter import yaml12
 from exporter.log import Plain
 from exporter.settings import Reader, setting
+from exporter.web import tls
 from exporter.yaml12 import Problem
 
 DEFAULT_ROLES: Final = ("scrape", "read", "live")
@@ -56,6 +57,18 @@ class Tls:
     client_ca_file: Path | None = setting(s.path, "authorities of client certificates", default=None)
     min_version: str = setting(s.choice(*_VERSIONS), "oldest TLS version", default="TLS12")
     max_version: str = setting(s.choice(*_VERSIONS), "newest TLS version", default="TLS13")
+    client_allowed_sans: tuple[str, ...] = setting(
+        s.listing(s.text("a name", re.compile(r"[!-~]{1,253}")), ""),
+        "of these names a client's certificate must have one",
+        default=(),
+    )
+    cipher_suites: tuple[str, ...] = setting(
+        s.listing(s.choice(*tls.SUITES), ""), "suites of TLS 1.2; by default Python's", default=()
+    )
+    curve_preferences: tuple[str, ...] = setting(
+        s.listing(s.choice(*tls.CURVES), "", most=1), "the one curve; by default OpenSSL's choice", default=()
+    )
+    prefer_server_cipher_suites: bool = setting(s.boolean, "whether our order of suites counts", default=True)
 
     def context(self) -> ssl.SSLContext:
         """The server's TLS context.
@@ -63,23 +76,37 @@ class Tls:
         Raises:
             OSError: a file cannot be read or does not hold what it should (`ssl.SSLError`).
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = tls.Context(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = _VERSIONS[self.min_version]
         context.maximum_version = _VERSIONS[self.max_version]
         context.load_cert_chain(self.cert_file, self.key_file, password="")  # never ask at a terminal
         if self.client_ca_file is not None:
             context.load_verify_locations(self.client_ca_file)
         context.verify_mode = _CLIENT_AUTH[self.client_auth_type]
+        context.allow(self.client_allowed_sans)
+        self._choose(context)
         return context
 
+    def _choose(self, context: ssl.SSLContext) -> None:
+        if suites := tls.ciphers(self.cipher_suites):
+            context.set_ciphers(suites)
+        for curve in self.curve_preferences:
+            context.set_ecdh_curve(tls.CURVES[curve])
+        if not self.prefer_server_cipher_suites:
+            context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
 
-def _check_tls(tls: Tls) -> str | None:
-    if tls.min_version > tls.max_version:
+
+def _check_tls(wanted: Tls) -> str | None:
+    if wanted.min_version > wanted.max_version:
         return "min_version must not be newer than max_version"
-    if (tls.client_ca_file is None) != (_CLIENT_AUTH[tls.client_auth_type] is ssl.CERT_NONE):
+    if (wanted.client_ca_file is None) != (_CLIENT_AUTH[wanted.client_auth_type] is ssl.CERT_NONE):
         return "needs client_ca_file and a client_auth_type that asks for certificates together"
+    if wanted.client_allowed_sans and _CLIENT_AUTH[wanted.client_auth_type] is not ssl.CERT_REQUIRED:
+        return "client_allowed_sans needs the client_auth_type RequireAndVerifyClientCert"
+    if wanted.cipher_suites and not tls.ciphers(wanted.cipher_suites) and wanted.min_version == "TLS12":
+        return "cipher_suites has none of TLS 1.2; say min_version: TLS13 if that is meant"
     try:
-        tls.context()
+        wanted.context()
     except OSError:
         return "its files cannot be read, or do not hold a certificate and its key"
     return None

@@ -34,7 +34,7 @@ def answer_encoded(request: web.Request, text: bytes) -> web.Response:
     if any(known.value in (tag, "*") for known in asked):
         response = web.Response(status=304)
     else:
-        response = web.Response(body=text, content_type=JSON, charset="utf-8")
+        response = Shared(body=text, content_type=JSON, charset="utf-8")
     response.etag = ETag(tag)
     response.headers[hdrs.CACHE_CONTROL] = CACHE
     return response
@@ -53,3 +53,12 @@ def unavailable(error: Exception) -> web.Response:
     response = problem(503, "unavailable", str(error))
     response.headers[hdrs.RETRY_AFTER] = "1"
     return response
+
+
+class Shared(web.Response):
+    """A body that is kept once, however many wait for it: joined to its head, as usual, it would be a copy for each."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._payload_writer is not None:
+            self._payload_writer.send_headers()
+        await super().write_eof(data)

@@ -27,7 +27,7 @@ They are counted, not timed: when this program had no turn for seconds, its clie
 STALLED: Final = 5.0
 """Seconds in which a client must take at least `STEP` bytes of what waits for it."""
 STEP: Final = 4 << 10
-HELD: Final = 8 << 20
+HELD: Final = 4 << 20
 """Bytes that may wait for all clients together; while it is more, who takes nothing goes before its time is over."""
 TURNS: Final = 16
 """Turns of the loop that a newcomer has at least to send its request in, however many come after it."""

@@ -13,7 +13,7 @@ from exporter.log import Plain
 from exporter.worker import Busy
 
 SEATS: Final = 2
-TABLES: Final = 4
+TABLES: Final = SEATS
 """Lists that are put together at the same time: each may be half a megabyte of small pieces."""
 PATIENCE: Final = 3.0
 """Seconds that a client waits for a table or a seat, and then for its answer."""

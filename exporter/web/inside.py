@@ -87,6 +87,10 @@ class _Pipe(asyncio.Transport):
 
     abort = close
 
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits for anybody."""
+        return 0
+
     def is_closing(self) -> bool:
         """Whether it is."""
         return self.done.is_set()

@@ -16,10 +16,12 @@ from exporter import __version__, log
 from exporter.exposition import negotiate
 from exporter.web import knock, landing, origins, routes, ws
 from exporter.web.access import Refused, is_loopback
+from exporter.web.answers import Shared
 from exporter.web.crowd import Crowd, waiting
 from exporter.web.gate import Gate, bound
 from exporter.web.limits import TooMany
 from exporter.web.site import SITE, Site, host, problem
+from exporter.web.tls import may_come
 
 logger = log.get("web")
 
@@ -68,17 +70,8 @@ async def metrics(request: web.Request) -> web.Response:
     page = request.app[SITE].board.page(form, frozenset(names))
     headers = {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"}
     if _accepts_gzip(_all(request, hdrs.ACCEPT_ENCODING)):
-        return _Shared(body=page.gzipped, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
-    return _Shared(body=page.body, headers=headers)
-
-
-class _Shared(web.Response):
-    """A body that many wait for and that is kept once: joined to its head, as usual, it would be a copy for each."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        if self._payload_writer is not None:
-            self._payload_writer.send_headers()
-        await super().write_eof(data)
+        return Shared(body=page.gzipped, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
+    return Shared(body=page.body, headers=headers)
 
 
 def _all(request: web.Request, name: str) -> str:
@@ -183,6 +176,8 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._crowd.wait(self)
         super().connection_made(transport)
+        if not may_come(transport):
+            self.force_close()  # and hear nothing of what it has said already
 
     def data_received(self, data: bytes) -> None:
         if self._crowd.rests(self):
@@ -255,7 +250,8 @@ class Runner(web.AppRunner):
             guest = cast(_Connection, request.protocol)
             if crowd.rests(guest) or guest.unsent():
                 await _taken(guest)
-            crowd.work(guest)
+            if guest.transport is not None:  # else it has left meanwhile, and nobody would see it off again
+                crowd.work(guest)
             try:
                 await crowd.turns.come()
                 if crowd.crowded and request.path not in ALWAYS:

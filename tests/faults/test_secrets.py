@@ -9,12 +9,15 @@ import os
 import random
 import secrets
 import signal
+import ssl
 import string
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,19 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from exporter.live.topics import NAMES
+from tests.buses import bus
 from tests.model import story
 from tests.model.server import Endpoint, serving
 from tests.model.story import POOLS, Story
-from tests.running import Running, until
-from tests.web.test_access import basic, hashed
+from tests.running import Gateway, Running, until
+from tests.web.test_access import basic, hashed, pem
 from tests.web.test_every_route import everything
 
+__all__ = ["pem"]
+
+type Prepared = tuple[dict[str, Any], dict[str, str]]
+"""Settings and environment."""
+TRUSTING = ssl._create_unverified_context()  # noqa: S323
 WINDOW = 8
 """So many characters of a canary in a row are a leak."""
 
@@ -102,7 +111,7 @@ def ask(exporter: Running, method: str, path: str, **headers: str) -> bytes:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(exporter.url + path, method=method, headers=named)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10, context=TRUSTING) as response:  # noqa: S310
             return str(response.headers).encode() + response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -113,7 +122,7 @@ async def frames(exporter: Running, authorization: str) -> str:
     """What a listener of everything is told, and one who sends nonsense."""
     heard = []
     url = exporter.url.replace("http", "ws") + "/ws"
-    async with connect(url, additional_headers={"Authorization": authorization}) as client:
+    async with connect(url, additional_headers={"Authorization": authorization}, ssl=TRUSTING) as client:
         for message in (json.dumps({"op": "subscribe", "topics": list(NAMES)}), "nonsense", '{"op":"x"}'):
             await client.send(message)
         try:
@@ -126,74 +135,131 @@ async def frames(exporter: Running, authorization: str) -> str:
     return "".join(heard)
 
 
+SECRETS = (
+    "user", "password", "path", "query", "websocket", "file", "websocket file", "api", "grafana", "login", "wrong",
+    "ticket", "token",
+)  # fmt: skip
+
+
 @pytest.fixture
-def canaries() -> dict[str, str]:
-    names = ("user", "password", "path", "query", "websocket", "file", "grafana", "login", "wrong", "ticket", "token")
-    return {name: canary() for name in names}
+def canaries(pem: Path) -> dict[str, str]:
+    """Of each secret what must not be seen; the key is known by a piece of it, the bus takes letters only."""
+    made = {name: canary() for name in SECRETS}
+    key = (pem / "key.pem").read_text().splitlines()
+    own = {"bus": canary().replace("%/", ""), "hash": hashed(made["login"].encode()), "key": key[len(key) // 2]}
+    return made | own
 
 
-def prepared(folder: Path, endpoint: Endpoint, told_of: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings with a canary in each secret, and the environment they need."""
+def prepared(folder: Path, endpoint: Endpoint, bus_url: str, told_of: dict[str, str], by: str) -> Prepared:
+    """Settings with a canary in each secret, given by the environment or by files where there is a choice."""
     quoted = {name: urllib.parse.quote(secret, safe="") for name, secret in told_of.items()}
     host = endpoint.http.removeprefix("http://").removesuffix("/v2")
-    (folder / "grafana").write_text(told_of["grafana"].encode("ascii", "ignore").decode())
-    (folder / "url").write_text(f"http://{host}/v2/{quoted['file']}")
+    api = f"http://{quoted['user']}:{quoted['password']}@{host}/v2/{quoted['api']}"
+    files = {
+        "grafana": told_of["grafana"], "url": f"http://{host}/v2/{quoted['file']}", "api": api, "bus": bus_url,
+        "ws": f"ws://{host}/v2/{quoted['websocket file']}",
+    }  # fmt: skip
+    for name, text in files.items():
+        (folder / name).write_text(text)
     environment = {
         "NODE": f"http://{quoted['user']}:{quoted['password']}@{host}/v2/{quoted['path']}?key={quoted['query']}",
-        "NODE_WS": f"ws://{host}/v2/{quoted['websocket']}",
-    }
+        "NODE_WS": f"ws://{host}/v2/{quoted['websocket']}", "API": api, "BUS": bus_url,
+    }  # fmt: skip
     pools = [{"dex": p.dex, "kind": "uniswap_v2", "address": p.address, "name": f"pool-{i}"}
              for i, p in enumerate(POOLS)]  # fmt: skip
     chain = {
         "chain_id": endpoint.world.chain_id, "pools": pools, "wallets": [{"name": "trader", "address": story.ME}],
         "endpoints": [
-            {"name": "first", "http": "${NODE}", "ws": "${NODE_WS}"}, {"name": "second", "http_file": "url"},
+            {"name": "first", "http": "${NODE}", "ws": "${NODE_WS}"},
+            {"name": "second", "http_file": "url", "ws_file": "ws"},
             {"name": "gone", "http": f"http://127.0.0.1:1/{quoted['path']}"},
         ],
     }  # fmt: skip
-    push = {"url": f"http://{host}", "token_file": "grafana"}
-    return {"chain": chain, "live": {"grafana": push}, "state": str(folder / "state")}, environment
+    if by == "files":
+        grafana, bus, own = {"user": "arb", "password_file": "grafana"}, {"bus_file": "bus"}, {"url_file": "api"}
+    else:
+        grafana, bus, own = {"token_file": "grafana"}, {"bus": "${BUS}"}, {"url": "${API}"}
+    live = {"grafana": {"url": f"http://{host}", **grafana}, **bus}
+    bot = {"name": "b", "api": {"every": 1, **own}}
+    return {"bot": bot, "chain": chain, "live": live, "state": str(folder / "state")}, environment
 
 
-def test_no_canary_is_found_anywhere(canaries: dict[str, str], tmp_path: Path) -> None:
+def secured(folder: Path, pem: Path, canaries: dict[str, str]) -> str:
+    """The argument that lets users in over TLS, with a hash and a key that nobody shall see."""
+    tls = {"cert_file": str(pem / "cert.pem"), "key_file": str(pem / "key.pem")}
+    config = {"basic_auth_users": {"ops": canaries["hash"]}, "tls_server_config": tls}
+    (folder / "web.yml").write_text(yaml.safe_dump(config))
+    return f"--web.config.file={folder / 'web.yml'}"
+
+
+@contextmanager
+def watched(member: Running) -> Iterator[Witness]:
+    """A process over TLS, and a witness of its arguments; it is ended whatever happens."""
+    member.url = member.url.replace("http:", "https:")
+    witness = Witness(member.process.pid)
+    witness.start()
+    try:
+        until(lambda: b"ok\n" in asked(member, "/healthz"), 20, member)
+        yield witness
+    finally:
+        witness.stop.set()
+        witness.join()
+        member.process.kill()
+        member.process.wait()
+
+
+def asked(member: Running, path: str, **headers: str) -> bytes:
+    """An answer, or none where nobody listens yet."""
+    try:
+        return ask(member, "GET", path, **headers)
+    except OSError:
+        return b""
+
+
+def broken(member: Running, canaries: dict[str, str]) -> None:
+    """Give it settings that it cannot use, with a secret in the wrong place."""
+    nonsense = f"chain: {{chain_id: 1, endpoints: [{{name: a, http: 'ftp://{canaries['token']}@x'}}]}}\n"
+    member.config.write_text(nonsense)
+    member.process.send_signal(signal.SIGHUP)
+    until(lambda: "settings refused" in member.stderr.read_text(), 20, member)
+
+
+@pytest.mark.parametrize("by", ["environment", "files"])
+def test_no_canary_is_found_anywhere(by: str, canaries: dict[str, str], pem: Path, tmp_path: Path) -> None:
     world = story.world(depth=5, interval=0.2)
     Story(random.Random(41), world).mine(20)
-    right = basic("ops", canaries["login"])
-    (tmp_path / "web.yml").write_text(yaml.safe_dump({"basic_auth_users": {"ops": hashed(canaries["login"].encode())}}))
-    found: list[str] = []
-    with serving(world) as endpoint:
-        settings, environment = prepared(tmp_path, endpoint, canaries)
-        exporter = Running(
-            settings, tmp_path, f"--web.config.file={tmp_path / 'web.yml'}", "--log.level=debug", **environment
-        )
-        witness = Witness(exporter.process.pid)
-        witness.start()
-        try:
-            exporter.until_up()
+    right, found = basic("ops", canaries["login"]), list[str]()
+    (tmp_path / "gateway").mkdir()
+    with serving(world) as endpoint, bus(tmp_path / "server", canaries["bus"]) as server:
+        settings, environment = prepared(tmp_path, endpoint, server.url, canaries, by)
+        options = (secured(tmp_path, pem, canaries), "--log.level=debug")
+        exporter = Running(settings, tmp_path, *options, **environment)
+        second = {"bot": {"name": "b"}, "live": {"bus": "${BUS}"}}
+        gateway = Gateway(second, tmp_path / "gateway", *options, **environment)
+        with watched(exporter) as witness, watched(gateway) as other:
             until(lambda: b"arb_price_quote_per_base{" in ask(exporter, "GET", "/metrics", Authorization=right), 60)
+            until(lambda: b'"ready": true' in ask(gateway, "GET", "/readyz", Authorization=right), 60, gateway)
             for fault in (None, gossip, told):
                 endpoint.fault = fault
                 time.sleep(0 if fault is None else 3)
                 found += asked_everywhere(exporter, right, canaries)
-            found += leaks("frames", asyncio.run(frames(exporter, right)), canaries)
             endpoint.fault = None
-            broken = tmp_path / "config.yml"
-            broken.write_text(
-                f"chain: {{chain_id: 1, endpoints: [{{name: a, http: 'ftp://{canaries['token']}@x'}}]}}\n"
-            )
-            exporter.process.send_signal(signal.SIGHUP)
-            until(lambda: "settings refused" in exporter.stderr.read_text(), 20, exporter)
-            assert exporter.stop() == 0
-        finally:
-            witness.stop.set()
-            witness.join()
-            exporter.process.kill()
-            exporter.process.wait()
-    found += leaks("the log", exporter.stderr.read_bytes(), canaries)
+            for member in (exporter, gateway):
+                found += leaks("frames", asyncio.run(frames(member, right)), canaries)
+            server.kill()
+            until(lambda: b'"ready": true' not in ask(gateway, "GET", "/readyz", Authorization=right), 60, gateway)
+            found += asked_everywhere(gateway, right, canaries)
+            for member in (exporter, gateway):
+                broken(member, canaries)
+                assert member.stop() == 0
+    for member in (exporter, gateway):
+        found += leaks("the log", member.stderr.read_bytes(), canaries)
     for file in (tmp_path / "state").iterdir():
         found += leaks(file.name, file.read_bytes(), canaries)
-    assert any("exporter" in arguments for arguments in witness.seen)
-    found += leaks("arguments", "\n".join(witness.seen), canaries)
+    for one in (witness, other):
+        assert any("exporter" in arguments for arguments in one.seen)
+        found += leaks("arguments", "\n".join(one.seen), canaries)
+    print(f"{len(canaries)} canaries by {by}, found: {len(found)}")
     assert found == []
 
 

@@ -18,7 +18,7 @@ from exporter.web.access import Access
 from exporter.web.crowd import Crowd
 from exporter.web.server import Runner, application, open_door
 from exporter.web.site import Site
-from tests.running import eventually
+from tests.running import PATIENCE, eventually
 from tests.tiers import FULL
 
 
@@ -220,6 +220,23 @@ async def test_of_many_answers_that_nobody_takes_one_is_kept(monkeypatch: pytest
                 await asyncio.sleep(0.005)
             assert client.fileno() >= 0
     assert 0 < max(kept) < len(MUCH) + (1 << 10)
+
+
+async def test_who_leaves_while_he_is_waited_for_is_no_longer_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = asyncio.Event()
+
+    async def taken(guest: server._Connection) -> None:
+        waited.set()
+        while guest.transport is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(server, "_taken", taken)
+    async with serving_much(MUCH) as runner:
+        with asking(runner, 3):
+            await asyncio.wait_for(waited.wait(), PATIENCE)
+        await eventually(lambda: len(runner.crowd) == 0)
+        await asyncio.sleep(0.05)
+        assert len(runner.crowd) == 0
 
 
 async def test_a_slow_line_is_no_deaf_client() -> None:
