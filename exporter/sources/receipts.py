@@ -121,7 +121,7 @@ def block(answer: Any, number: int, ours: Collection[str]) -> Block:
     listed = field(answer, "transactions")
     if not isinstance(listed, list):
         raise Malformed("a block's transactions are no list")
-    own = hash_of(answer["hash"])
+    own = hash_of(field(answer, "hash"))
     transactions = tuple(_transaction(t, place, own) for place, t in enumerate(listed) if _concerns(t, ours))
     if len({transaction.hash for transaction in transactions}) < len(transactions):
         raise Malformed("a block has a transaction twice")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests import bank
 from tests.e2e.test_kill import total
-from tests.running import Running, running, until
+from tests.running import PATIENCE, Running, running, until
 from tests.tiers import FULL
 
 STOPPED = 60.0 if FULL else 2.0
@@ -69,7 +69,7 @@ def test_a_second_one_on_the_same_state_refuses_and_the_first_goes_on(tmp_path: 
     with running(settings(tmp_path), tmp_path) as exporter:
         (tmp_path / "second").mkdir()
         second = Running(settings(tmp_path), tmp_path / "second")
-        assert second.process.wait(20) == 2
+        assert second.process.wait(PATIENCE) == 2
         assert "used by another" in second.stderr.read_text()
         assert exporter.get("/healthz") == b"ok\n"
         assert exporter.stop() == 0

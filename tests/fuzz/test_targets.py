@@ -62,8 +62,11 @@ def test_what_coverage_leads_to(name: str, tmp_path: Path) -> None:
     ARB_ATHERIS=none passes this over.
     """
     assert importlib.util.find_spec("atheris"), "pip install atheris; where there is none for it, ARB_ATHERIS=none"
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    options = f"-runs={ATHERIS_RUNS}", "-max_len=2000", f"-artifact_prefix={tmp_path}/"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.explore", name, str(tmp_path), f"-runs={ATHERIS_RUNS}", "-max_len=2000"],
+        [sys.executable, "-m", "tests.fuzz.explore", name, corpus, *options],
         capture_output=True, text=True, timeout=900, check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

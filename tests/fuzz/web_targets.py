@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,13 +38,18 @@ FOLDER = Path(tempfile.mkdtemp(prefix="arb-fuzz-"))
 
 def knocking(data: bytes) -> None:
     """A head that is let in at the door is, to an HTTP server, that one request and no other."""
-    known = knock.read(data, "127.0.0.1")
-    if known is not None:
-        request = in_a_loop(_as_a_server_reads(data))
-        assert (request.method, request.path) == ("GET", "/ws")
-        assert sorted(request.headers.items()) == sorted(known.headers.items())
-        assert isinstance(ws.handshake(known), dict | web.Response)
-        access.is_loopback(host(known))
+    for head in (data, knock.FIRST_LINE + b"Host: localhost\r\n" + data + knock.END):
+        known = knock.read(head, "127.0.0.1")
+        if known is not None:
+            request = in_a_loop(_as_a_server_reads(head))
+            assert (request.method, request.path) == ("GET", "/ws")
+            assert _lowered(request.headers) == _lowered(known.headers)
+            assert isinstance(ws.handshake(known), dict | web.Response)
+            access.is_loopback(host(known))
+
+
+def _lowered(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted((name.lower(), value) for name, value in headers.items())
 
 
 async def _as_a_server_reads(data: bytes) -> Any:
@@ -145,6 +151,7 @@ TARGETS = {
     "knock": Target(knocking, (
         _KNOCK, _KNOCK.replace(b"Origin", b"Host"), _KNOCK.replace(b"Origin:", b"Content-Length: 5\r\nOrigin:"),
         _KNOCK.replace(b"Origin: ", b"Origin:\t "), _KNOCK.replace(b"\r\n", b"\n"), b"GET /ws HTTP/1.1\r\n\r\n",
+        _KNOCK.partition(b"10453\r\n")[2].strip(),
     )),
     "event_bodies": Target(bodies, (
         _EVENTS[0], b"\n".join(_EVENTS), b"[" + b",".join(_EVENTS) + b"]", b"[1,{},1e999," + _EVENTS[0] + b"]",

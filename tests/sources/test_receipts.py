@@ -103,6 +103,7 @@ def test_a_chain_without_base_fee() -> None:
         block(number="100"),
         block(hash="0x12"),
         block(hash=None),
+        {name: value for name, value in block().items() if name != "hash"},
         block(parentHash="0x"),
         block(timestamp="-0x1"),
         block(timestamp=hex(2**63)),
