@@ -95,10 +95,6 @@ class _Pipe(asyncio.Transport):
         """Whether it is."""
         return self.done.is_set()
 
-    def get_write_buffer_size(self) -> int:
-        """Nothing waits."""
-        return 0
-
     def pause_reading(self) -> None:
         """Nothing more comes."""
 
