@@ -80,6 +80,7 @@ def restore(state: Path, copy: Path, accept_loss: bool = False) -> list[str]:
                 raise Unkept("; ".join([*fallen, "nothing was changed, see --accept-loss"]))
             with _reading(copy) as source:
                 _copy(source, part)
+            _hand_over(state, part)
             with _kept_beside(state):
                 part.replace(state / FILE)
             _confirm(state)
@@ -107,6 +108,14 @@ def _copy(source: sqlite3.Connection, part: Path) -> None:
         db.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     with part.open("rb") as opened:
         os.fsync(opened.fileno())
+
+
+def _hand_over(state: Path, part: Path) -> None:
+    """Let it belong to whom the state belongs: root may put back what another user's exporter has to open."""
+    if os.geteuid() == 0:
+        owner = state.stat()
+        for file in (part, state / "lock"):
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def _journal(part: Path) -> Path:

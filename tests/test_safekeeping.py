@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -198,6 +199,17 @@ async def test_what_cannot_be_done_changes_nothing(tmp_path: Path) -> None:
         restore(state, tmp_path / "newer")
     assert await counted(state) == 1
     assert not list(state.glob("*.before*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_what_root_puts_back_belongs_to_whom_the_state_belongs(tmp_path: Path) -> None:
+    await keep(tmp_path / "state", 1)
+    backup(tmp_path / "state", tmp_path / "copy")
+    (tmp_path / "new").mkdir()
+    os.chown(tmp_path / "new", 65534, 65533)
+    assert restore(tmp_path / "new", tmp_path / "copy") == []
+    found = [(tmp_path / "new" / name).stat() for name in (FILE, "lock")]
+    assert [(each.st_uid, each.st_gid, each.st_mode & 0o777) for each in found] == [(65534, 65533, 0o600)] * 2
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
