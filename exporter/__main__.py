@@ -139,7 +139,7 @@ def _serve(options: argparse.Namespace, settings: config.Settings, web_config: W
     try:
         asyncio.run(
             _root(options.gateway)(settings, chosen),
-            loop_factory=(_loop_for_tls() if web_config.tls_server_config else None) or loop.new,
+            loop_factory=loop.for_tls() if web_config.tls_server_config else loop.new,
         )
     except serving.Unstartable as error:
         print(log.describe(error), file=sys.stderr)
@@ -159,15 +159,6 @@ def _root(gateway: bool) -> Callable[[config.Settings, Options], Coroutine[Any, 
     from exporter import app
 
     return app.run
-
-
-def _loop_for_tls() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """With TLS, asyncio takes a quarter of a megabyte for each connection; the extra `fast` takes a tenth of that."""
-    try:
-        import aiofastnet
-    except ImportError:
-        return None
-    return aiofastnet.loop_factory()
 
 
 def _discover(arguments: list[str]) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
+
+import pytest
 
 from exporter import loop
 
@@ -16,8 +19,11 @@ def paired() -> tuple[list[socket.socket], list[socket.socket]]:
     return [near for near, _ in pairs], [far for _, far in pairs]
 
 
-def test_a_crowd_is_heard_a_few_at_a_time_and_nobody_twice_before_all_were_once() -> None:
-    made = loop.new()
+@pytest.mark.parametrize("make", [loop.new, loop.for_tls()], ids=["plain", "for TLS"])
+def test_a_crowd_is_heard_a_few_at_a_time_and_nobody_twice_before_all_were_once(
+    make: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    made = make()
     near, far = paired()
     heard: list[int] = []
     turns: list[int] = []

@@ -175,17 +175,19 @@ class Tracks:
 
     def _settle(self, seen: View, now: float) -> None:
         free = dict(seen.found)
+        known = {track.cursor.identity for track in self.all}
         self._recognise(free, seen, now)
         rotated = self._find_again(free, seen, now)
         rotated |= {t.cursor.path for t in self.all if t.where is None and not t.lost}
         for path in (rotated - seen.found.keys()) | free.keys():
-            self._begin_missed(path, seen, now)
+            in_place = path in seen.found and identity(seen.found[path]) in known
+            self._begin_missed(path, seen, now, in_place)
         aside = [path for path in reversed(free) if any(age(path, other) is not None for other in seen.found)]
         for path in reversed(free):
             if path not in aside:
                 self._begin(path, seen, now)
         for path in aside:  # by now all is known that they may be copies of
-            if not self._is_copy(path, free[path], seen):
+            if not self._is_copy(path, free[path], seen, known):
                 self._begin(path, seen, now)
 
     def _recognise(self, free: Listing, seen: View, now: float) -> None:
@@ -231,7 +233,7 @@ class Tracks:
                 return descriptor
         return None
 
-    def _begin_missed(self, path: str, seen: View, now: float) -> None:
+    def _begin_missed(self, path: str, seen: View, now: float, in_place: bool) -> None:
         """Begin the generations between the last one that is known and what is at its path now, if anything."""
         before = [track for track in self.all if track.cursor.path == path and track.where is None]
         if not before:
@@ -244,7 +246,7 @@ class Tracks:
             if mine is None or other in seen.found:
                 continue
             newer = status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank
-            if path in seen.found and _alike(seen.open(other), seen.open(path)):
+            if in_place and _alike(seen.open(other), seen.open(path)):
                 continue  # a copy of what has not been begun yet
             if newer or (other == place and not _holds(seen.open(other), last)):
                 self._begin_rotated(other, path, seen, now)
@@ -253,10 +255,10 @@ class Tracks:
         claimed = {track.cursor.identity for track in self.all if not track.lost}
         return {other: status for other, status in seen.beside(path).items() if identity(status) not in claimed}
 
-    def _is_copy(self, path: str, status: os.stat_result, seen: View) -> bool:
+    def _is_copy(self, path: str, status: os.stat_result, seen: View, known: set[tuple[int, int]]) -> bool:
         """Whether a file is, or is about to be, a copy of a live one, which will be truncated afterwards."""
         live = [t for t in self.all if t.where is not None and age(path, t.where) is not None]
-        return any(status.st_size == 0 or _copied(seen.open(path), track) for track in live)
+        return any(status.st_size == 0 or (t.cursor.identity in known and _copied(seen.open(path), t)) for t in live)
 
     def _begin(self, path: str, seen: View, now: float) -> None:
         if (descriptor := seen.open(path)) is not None:

@@ -643,8 +643,34 @@ def test_a_burst_of_copies_and_truncations_in_the_middle_of_looks(log: Log, patt
         if rng.random() < 0.1:
             reader.restart()
     writer.join()
+    least = reader.poll()
+    assert 0 < least <= reader.poll() <= log.whole
+
+
+class Alike(Log):
+    """Every line of it is the same, so that each generation begins as the others do."""
+
+    def append(self, count: int = 1) -> None:
+        with self.path.open("ab") as opened:
+            opened.write(b"2025-04-06 17:56:36,000 - bot - INFO - hello\n" * count)
+        self.number += count
+        self.whole += count
+
+
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+def test_generations_that_begin_alike_are_no_copies_of_each_other(tmp_path: Path, pattern: str) -> None:
+    log, reader = Alike(tmp_path / "bot.log"), Reader(tmp_path / pattern)
     reader.poll()
-    assert reader.poll() <= log.whole
+    for count in (2, 3, 5, 1):
+        for _ in range(2):
+            log.append(count)
+            log.rename()
+        log.append(2)
+        reader.poll()
+    for _ in range(3):
+        reader.now += 10
+        found = reader.poll()
+    assert found == log.whole
 
 
 def write_and_truncate(log: Log, rng: random.Random) -> None:
