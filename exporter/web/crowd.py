@@ -179,9 +179,10 @@ class Crowd:
             self._watch()
 
     def _part(self, guests: list[Guest]) -> None:
-        """Send them away, some in each turn."""
+        """Send them away, some in each turn; who was answered meanwhile, and took it, stays."""
         for guest in guests[:TOGETHER]:
-            self._send_away(guest)
+            if guest.unsent() or guest not in self._working:
+                self._send_away(guest)
         if len(guests) > TOGETHER:
             asyncio.get_running_loop().call_soon(self._part, guests[TOGETHER:])
 

@@ -121,6 +121,18 @@ async def test_who_says_more_and_takes_nothing_is_sent_away_too(monkeypatch: pyt
     assert len(made) == 0
 
 
+async def test_they_go_some_in_a_turn_and_who_asks_meanwhile_stays() -> None:
+    made, guests = Crowd(most=100), [Guest(str(number)) for number in range(crowd.TOGETHER + 2)]
+    for guest in guests:
+        made.wait(guest)
+    made._part(guests)
+    assert [guest.gone for guest in guests] == [True] * crowd.TOGETHER + [False] * 2
+    made.work(guests[-1])
+    await eventually(lambda: guests[-2].gone)
+    assert not guests[-1].gone
+    assert len(made) == 1
+
+
 async def test_while_too_much_waits_who_takes_nothing_goes_at_once_the_longest_deaf_first() -> None:
     made, third = Crowd(), crowd.HELD // 3 + 1
     early, late, reading, alone = (Guest(name, third) for name in ("early", "late", "reading", "alone"))
