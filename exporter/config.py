@@ -247,7 +247,9 @@ class Log:
 class Limits:
     """Bounds that keep bad input cheap; the defaults fit one bot."""
 
-    series: int = setting(s.integer(200, 100_000), "series on /metrics; settings that always need more are refused", default=2_000)
+    series: int = setting(
+        s.integer(200, 100_000), "series on /metrics; settings that always need more are refused", default=2_000
+    )
     routes_per_source: int = setting(s.integer(1, 10_000), "routes (pair and venues) per source", default=100)
     file_bytes: int = setting(s.integer(64 << 10, 1 << 30), "largest file of the bank that is read", default=64 << 20)
     store_files: int = setting(s.integer(1_000, 10_000_000), "files of a store that are looked at", default=500_000)
