@@ -136,6 +136,8 @@ class Tracks:
         self.all = [Track(cursor, cursor.mtime_ns, looked_to=cursor.offset) for cursor in cursors]
         self._next = 1 + max((cursor.file for cursor in cursors), default=0)
         self._told = False
+        self._inodes: dict[str, tuple[int, int]] = {}
+        """What was at each path: a track whose file was copied and truncated may follow the copy."""
 
     @property
     def settled(self) -> bool:
@@ -171,11 +173,14 @@ class Tracks:
             with suppress(Moved, FileNotFoundError):
                 self._settle(seen, now)
                 self._told = True
+                self._inodes = {path: identity(status) for path, status in seen.found.items()}
         return self._told
 
     def _settle(self, seen: View, now: float) -> None:
         free = dict(seen.found)
-        known = {track.cursor.identity for track in self.all}
+        known = {track.cursor.identity for track in self.all} | set(self._inodes.values())
+        if not self._inodes:  # it has just begun, and cannot tell a copy from a rename: never is a line counted twice
+            known |= {identity(status) for status in seen.found.values()}
         self._recognise(free, seen, now)
         rotated = self._find_again(free, seen, now)
         rotated |= {t.cursor.path for t in self.all if t.where is None and not t.lost}
