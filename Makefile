@@ -22,7 +22,7 @@ test: lint types unit  ## everything: lint, types, tests with coverage, golden f
 ready:
 	@tools/setup.sh test
 
-branches: ready  ## the tests once more, with branches in what is covered: slower by half
+branches: ready  ## the tests once more, with branches in what is covered
 	$(RUN) BRANCHES=1 sh tools/unit.sh
 
 proofs: ready  ## reorgs, lies, faults, kills, recovery and incidents in full size: 300 sequences, 200 kills; hours

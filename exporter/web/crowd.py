@@ -173,7 +173,7 @@ class Crowd:
         now = self._now()
         late = [*self._late(self._waiting, now - FIRST_REQUEST), *self._late(self._resting, now - IDLE)]
         stuck = [guest for guest in [*self._waiting, *self._resting, *self._working] if self._stuck(guest, now)]
-        self._part([*dict.fromkeys([*late, *stuck, *self._heavy(stuck)])])
+        self._part([*dict.fromkeys([*late, *stuck, *self._heavy(set(stuck))])])
         self._timer = None
         if len(self):
             self._watch()
@@ -186,7 +186,7 @@ class Crowd:
         if len(guests) > TOGETHER:
             asyncio.get_running_loop().call_soon(self._part, guests[TOGETHER:])
 
-    def _heavy(self, going: list[Guest]) -> Iterator[Guest]:
+    def _heavy(self, going: set[Guest]) -> Iterator[Guest]:
         """While too much waits beside those, who took nothing since the last look, the longest without a byte first.
 
         One alone may have its time.

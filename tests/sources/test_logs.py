@@ -604,17 +604,26 @@ def test_a_file_overwritten_between_two_reads_of_its_beginning_counts_nothing(lo
     assert counts == Counts()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_rotations_in_the_middle_of_looks(log: Log, seed: int) -> None:
-    reader, rng = Reader(log.path if seed % 2 else log.path.with_name("bot.log*")), random.Random(seed)
+def watch(
+    reader: Reader, log: Log, seed: int, work: Callable[..., None], *given: object, looked: Callable[[], object] = int
+) -> None:
+    """Look, and start anew now and then, for as long as another thread does its work; never too much is counted."""
+    rng = random.Random(seed)
     reader.poll()
-    writer = threading.Thread(target=write_and_rotate, args=(log, random.Random(seed)))
+    writer = threading.Thread(target=work, args=given)
     writer.start()
     while writer.is_alive():
         assert reader.poll() <= log.number
         if rng.random() < 0.1:
             reader.restart()
+        looked()
     writer.join()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rotations_in_the_middle_of_looks(log: Log, seed: int) -> None:
+    reader = Reader(log.path if seed % 2 else log.path.with_name("bot.log*"))
+    watch(reader, log, seed, write_and_rotate, log, random.Random(seed))
     reader.poll()
     assert reader.poll() == log.whole
 
@@ -634,15 +643,8 @@ def test_a_burst_of_copies_and_truncations_in_the_middle_of_looks(log: Log, patt
 
     What is written and truncated between two looks at an empty file is not promised, so that less may be counted.
     """
-    reader, rng = Reader(log.path.with_name(pattern)), random.Random(seed)
-    reader.poll()
-    writer = threading.Thread(target=write_and_truncate, args=(log, random.Random(seed)))
-    writer.start()
-    while writer.is_alive():
-        assert reader.poll() <= log.number
-        if rng.random() < 0.1:
-            reader.restart()
-    writer.join()
+    reader = Reader(log.path.with_name(pattern))
+    watch(reader, log, seed, write_and_truncate, log, random.Random(seed))
     least = reader.poll()
     assert 0 < least <= reader.poll() <= log.whole
 
@@ -685,17 +687,9 @@ def write_and_truncate(log: Log, rng: random.Random) -> None:
 @pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
 def test_copies_and_truncations_of_files_that_were_looked_at_lose_nothing(log: Log, pattern: str, seed: int) -> None:
     """Of each generation at least the first lines are read before it is truncated, whenever that is."""
-    reader, rng = Reader(log.path.with_name(pattern)), random.Random(seed)
-    reader.poll()
-    seen = threading.Semaphore(0)
-    writer = threading.Thread(target=write_be_seen_and_truncate, args=(log, random.Random(seed), seen, reader))
-    writer.start()
-    while writer.is_alive():
-        assert reader.poll() <= log.number
-        if rng.random() < 0.1:
-            reader.restart()
-        seen.release()
-    writer.join()
+    reader, seen = Reader(log.path.with_name(pattern)), threading.Semaphore(0)
+    work = (write_be_seen_and_truncate, log, random.Random(seed), seen, reader)
+    watch(reader, log, seed, *work, looked=seen.release)
     reader.poll()
     assert reader.poll() == log.whole
 

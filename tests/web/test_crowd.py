@@ -142,13 +142,13 @@ async def test_while_too_much_waits_who_takes_nothing_goes_at_once_the_longest_d
     made._stuck(early, 0.0)
     for guest in (early, late, reading):
         made._stuck(guest, 0.1)
-    made._part([*made._heavy([])])
+    made._part([*made._heavy(set())])
     reading.waits -= 1
     for guest in (late, reading):
         made._stuck(guest, 0.2)
-    made._part([*made._heavy([])])
+    made._part([*made._heavy(set())])
     assert (early.gone, late.gone, reading.gone) == (True, False, False)
-    made._part([*made._heavy([])])
+    made._part([*made._heavy(set())])
     assert not late.gone, "there is room now"
     made.leave(reading)
     alone.waits = crowd.HELD * 3
@@ -156,7 +156,7 @@ async def test_while_too_much_waits_who_takes_nothing_goes_at_once_the_longest_d
     made.leave(late)
     for second in (0.3, 0.4):
         made._stuck(alone, second)
-        made._part([*made._heavy([])])
+        made._part([*made._heavy(set())])
     assert not alone.gone, "one alone has its time"
 
 
