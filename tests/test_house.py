@@ -133,6 +133,7 @@ UNTESTED = {
     "exporter.web.site": "declarations only; every route tests them",
     "exporter.web.routes": "the list of rooms; every room's tests go through it",
     "exporter.sources.log_files": "one room with logs: its files are opened and told apart in test_logs",
+    "exporter.sources.log_track": "one room with logs: what one file is known by, in test_logs",
     "exporter.sources.log_tracks": "one room with logs: rotations are followed in test_logs, by a state machine",
     "exporter.collectors": "the table of contents, tested here",
 }

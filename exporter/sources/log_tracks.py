@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.sources.log_files import (
@@ -20,113 +18,9 @@ from exporter.sources.log_files import (
     copies,
     holds,
     identity,
-    open_log,
     view,
 )
-
-_GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
-_SEEKS = 2  # a copy is made before its file is truncated: it is in any listing made after that was seen
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """A file of the log; `where` is its path in the listing, None once it was rotated away or deleted."""
-
-    cursor: Cursor
-    mtime_ns: int
-    size: int = 0
-    looked_to: int = 0
-    where: str | None = None
-    descriptor: Descriptor | None = None
-    changed: bool = False
-    grew: float = 0.0
-    _checked: tuple[int, int] | None = None
-    _sought: int = 0
-    _doubted: bool = False
-
-    @property
-    def lost(self) -> bool:
-        """Whether nobody knows where the file is."""
-        return self.where is None and self.descriptor is None
-
-    @property
-    def unread(self) -> bool:
-        """Whether there is more than has been looked at."""
-        return self.size > self.looked_to and not self.lost
-
-    @property
-    def settled(self) -> bool:
-        """Whether its size and time are enough to notice the next change."""
-        return self.where is None or self._checked is not None
-
-    def see(self, status: os.stat_result, now: float) -> None:
-        """Take note of the file's size and times."""
-        if self._doubted:
-            self.looked_to, self._doubted = self.cursor.offset, False
-        if status.st_size != self.size:
-            self.grew = now
-        self.size, self.mtime_ns = status.st_size, status.st_mtime_ns
-
-    def claim(self, path: str, status: os.stat_result, now: float) -> None:
-        """The file is here now."""
-        self.see(status, now)
-        young = time.time_ns() - status.st_mtime_ns < _GRAIN_NS
-        self._checked = None if young else (status.st_size, status.st_mtime_ns)
-        self.where, self._sought = path, 0
-        self._name(path, status)
-
-    def keep(self, descriptor: Descriptor, now: float) -> None:
-        """The file has no place in the listing and is known by this descriptor."""
-        self.descriptor, self._sought = descriptor, _SEEKS
-        status = descriptor.stat()
-        self.see(status, now)
-        self._name(self.cursor.path, status)
-
-    def lose(self) -> None:
-        """What is there is not this file any more."""
-        self.where = self.descriptor = self._checked = None
-
-    def leave(self) -> None:
-        """It has no place in the listing any more; it is held only while it is what it was."""
-        if self.descriptor is not None and not holds(self.descriptor, self.cursor):
-            self.lose()
-        self.where = None
-
-    def doubt(self) -> None:
-        """What was read was not this file: nothing more is read before another look."""
-        self.looked_to, self._checked, self._doubted = self.size, None, True
-        if self.where is None:
-            self.lose()
-
-    @property
-    def to_seek(self) -> bool:
-        """Whether to look for it: after it was lost, and once more."""
-        return self.lost and self._sought < _SEEKS
-
-    def sought(self) -> None:
-        """It has been looked for."""
-        self._sought += 1
-
-    def _name(self, path: str, status: os.stat_result) -> None:
-        known = replace(self.cursor, path=path, device=status.st_dev, inode=status.st_ino)
-        self.changed = self.changed or known != self.cursor
-        self.cursor = known
-
-    def same(self, path: str, seen: View) -> bool:
-        """Whether the file at this path, by its inode the same, still holds what was read."""
-        if self.where == path and self.unchanged(seen.found[path]):
-            return True
-        descriptor = self.descriptor or seen.open(path)
-        return descriptor is not None and holds(descriptor, self.cursor)
-
-    def unchanged(self, status: os.stat_result) -> bool:
-        """Whether nothing was written since it was last claimed."""
-        return self._checked == (status.st_size, status.st_mtime_ns)
-
-    def opened(self) -> Descriptor | None:
-        """The file, unless its path has gone to another one meanwhile."""
-        descriptor = self.descriptor or (None if self.where is None else open_log(self.where))
-        return descriptor if descriptor is not None and _is(descriptor.stat(), self.cursor) else None
+from exporter.sources.log_track import Track, is_of
 
 
 class Tracks:
@@ -156,7 +50,7 @@ class Tracks:
             return False
         for path, status in found.items():
             track = known[path]
-            if not _is(status, track.cursor):
+            if not is_of(status, track.cursor):
                 return False
             if not track.unchanged(status):
                 descriptor = track.opened()
@@ -216,7 +110,9 @@ class Tracks:
         for path in list(free) if lost else ():
             descriptor = seen.open(path)
             for track in lost:
-                if descriptor is not None and track.lost and _evident(track, path) and holds(descriptor, track.cursor):
+                if descriptor is None or not track.lost or not _evident(track, path):
+                    continue
+                if holds(descriptor, track.cursor) and not self._renamed(track, seen):
                     track.claim(path, free.pop(path), now)
                     break
         seeking = [track for track in lost if track.to_seek]
@@ -227,12 +123,19 @@ class Tracks:
                 track.keep(descriptor, now)
         return {track.cursor.path for track in seeking}
 
+    def _renamed(self, track: Track, seen: View) -> bool:
+        """Whether a lost file is, by its inode, at a rotated name: another that holds the same is its successor."""
+        others = self._unclaimed(track.cursor.path, seen).items()
+        place = next((other for other, status in others if is_of(status, track.cursor)), None)
+        descriptor = None if place is None or place in seen.found else seen.open(place)
+        return descriptor is not None and holds(descriptor, track.cursor)
+
     def _rotated(self, track: Track, seen: View) -> Descriptor | None:
         """A lost file among its rotated generations: by its inode if possible, else by its content."""
         cursor = track.cursor
         others = self._unclaimed(cursor.path, seen)
-        for path in sorted(others, key=lambda path: not _is(others[path], cursor)):
-            known = _is(others[path], cursor) and (cursor.offset > 0 or age(path, cursor.path) is not None)
+        for path in sorted(others, key=lambda path: not is_of(others[path], cursor)):
+            known = is_of(others[path], cursor) and (cursor.offset > 0 or age(path, cursor.path) is not None)
             descriptor = seen.open(path) if known or _evident(track, path) else None
             if descriptor is not None and holds(descriptor, cursor):
                 return descriptor
@@ -244,16 +147,20 @@ class Tracks:
         if not before:
             return
         last = max(before, key=lambda track: track.cursor.file)
-        place = next((other for other, status in seen.beside(path).items() if _is(status, last.cursor)), None)
-        rank = None if place is None else age(place, path)
+        place = next((other for other, status in seen.beside(path).items() if is_of(status, last.cursor)), None)
+        anew = place is not None and not _holds(seen.open(place), last)
+        rank = None if place is None or anew else age(place, path)
         for other, status in reversed(self._unclaimed(path, seen).items()):
             mine = age(other, path)
             if mine is None or other in seen.found:
                 continue
-            newer = status.st_mtime_ns > last.mtime_ns if rank is None else mine[0] == rank[0] and mine > rank
             if in_place and _alike(seen.open(other), seen.open(path)):
                 continue  # a copy of what has not been begun yet
-            if newer or (other == place and not _holds(seen.open(other), last)):
+            if rank is not None:
+                newer = mine[0] == rank[0] and mine > rank
+            else:  # an inode that was begun anew may be a later file's: of those between, one may be as old as the last
+                newer = status.st_mtime_ns > last.mtime_ns - anew
+            if newer or (anew and other == place):
                 self._begin_rotated(other, path, seen, now)
 
     def _unclaimed(self, path: str, seen: View) -> Listing:
@@ -288,10 +195,6 @@ class Tracks:
         gone = [t for i, t in enumerate(lost) if i < surplus or (t.cursor.identity in owned and not t.to_seek)]
         self.all = [track for track in self.all if track not in gone]
         return [track.cursor.file for track in gone]
-
-
-def _is(status: os.stat_result, cursor: Cursor) -> bool:
-    return identity(status) == cursor.identity
 
 
 def _holds(descriptor: Descriptor | None, track: Track) -> bool:

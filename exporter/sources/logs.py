@@ -10,7 +10,8 @@ from typing import Final
 
 from exporter.sources.log_files import Cursor, Parse, advance, identity, listing
 from exporter.sources.log_lines import Counts, parse
-from exporter.sources.log_tracks import Track, Tracks
+from exporter.sources.log_track import Track
+from exporter.sources.log_tracks import Tracks
 
 SLICE: Final = 1 << 20
 """Bytes read in one call."""

@@ -267,6 +267,31 @@ def test_a_file_truncated_without_a_copy_and_rotated_between_looks(log: Log, rea
         assert reader.poll() == log.whole
 
 
+def test_the_inode_of_a_file_that_is_gone_comes_back_as_a_later_generation(log: Log, reader: Reader) -> None:
+    log.append(1)
+    reader.poll()
+    log.recreate()
+    reader.tail.look()
+    reader.restart()  # before anything was put down: only the deleted file's cursor is left
+    log.append(1)
+    log.rename()  # what is made here gets the deleted file's number, where a file system gives them again
+    log.rename(create=False)
+    assert reader.poll() == log.whole == 2
+
+
+@pytest.mark.parametrize("pattern", ["bot.log", "bot.log*"])
+@pytest.mark.parametrize(("before", "after"), [(200, 300), (90, 90), (200, 100)])
+def test_lines_that_cannot_be_told_apart_rotated_while_stopped(log: Log, pattern: str, before: int, after: int) -> None:
+    reader = Reader(log.path.with_name(pattern))
+    reader.poll()
+    log.path.write_bytes(b"2025-04-06 17:56:36 [INFO] hello\n" * before)
+    assert reader.poll() == before
+    log.rename()
+    reader.restart()
+    log.path.write_bytes(b"2025-04-06 17:56:36 [INFO] hello\n" * after)
+    assert reader.poll() == before + after
+
+
 def test_a_file_put_beside_a_live_one_is_no_copy_unless_it_is_the_same(log: Log) -> None:
     reader = Reader(log.path.with_name("bot.log*"))
     assert reader.poll() == 0
