@@ -41,7 +41,10 @@ class Context(ssl.SSLContext):
 
 def may_come(transport: asyncio.BaseTransport) -> bool:
     """Whether a client may come in by what its verified certificate says, after the handshake."""
-    allowed = getattr(transport.get_extra_info("sslcontext"), "client_allowed_sans", None)
+    context = transport.get_extra_info("sslcontext")
+    if context is None:  # not TLS, or a transport that does not say what was asked of the client
+        return transport.get_extra_info("cipher") is None
+    allowed = getattr(context, "client_allowed_sans", None)
     return not allowed or not allowed.isdisjoint(names(transport.get_extra_info("peercert") or {}))
 
 

@@ -183,3 +183,15 @@ def agree(server: ssl.SSLContext, other: ssl.SSLContext) -> bool:
             except ssl.SSLError:
                 return False
     return all(side.version() is not None for side in sides)
+
+
+class _Silent(asyncio.Transport):
+    """A transport that is encrypted, or not, and does not say by which context."""
+
+    def __init__(self, cipher: tuple[str, str, int] | None) -> None:
+        super().__init__({"cipher": cipher})
+
+
+def test_a_transport_that_does_not_say_what_was_asked_of_the_client_lets_nobody_in() -> None:
+    assert tls.may_come(_Silent(None))
+    assert not tls.may_come(_Silent(("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)))
