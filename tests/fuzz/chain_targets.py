@@ -83,6 +83,8 @@ def revert(data: bytes) -> None:
     """Why a contract reverted, from an error of the node."""
     with suppress(Plain):
         error = jsonrpc.result({"error": jsonrpc.parse(data)})
+        if not isinstance(error, jsonrpc.RpcError):
+            raise error  # null is no error, and no answer either
         assert reverts.reason(error.data, 5, 6).isidentifier()
 
 
