@@ -251,7 +251,8 @@ class Ledger:
         try:
             self._connect()
         except (sqlite3.Error, OSError) as error:
-            raise Unusable(f"holds a ledger that cannot be opened: {type(error).__name__}") from None
+            why = getattr(error, "sqlite_errorname", type(error).__name__)  # SQLITE_NOTADB, SQLITE_CANTOPEN, ...
+            raise Unusable(f"holds a ledger that cannot be opened: {why}") from None
 
     def _connect(self) -> None:
         os.close(os.open(self._state / FILE, os.O_CREAT | os.O_RDWR, 0o600))  # not for others' eyes

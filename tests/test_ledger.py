@@ -1,6 +1,7 @@
 """Durable before it returns, all or nothing, one exporter at a time, and honest about a full disk."""
 
 import asyncio
+import re
 import sqlite3
 import subprocess
 import sys
@@ -166,7 +167,7 @@ async def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: P
 
 async def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"\0garbage" * 1000)
-    assert await refused(tmp_path) == "Unusable: holds a ledger that cannot be opened: DatabaseError"
+    assert await refused(tmp_path) == "Unusable: holds a ledger that cannot be opened: SQLITE_NOTADB"
     assert (tmp_path / FILE).read_bytes() == b"\0garbage" * 1000
 
 
@@ -189,6 +190,12 @@ async def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatc
 async def test_an_unwritable_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
     assert await refused(tmp_path) == "Unusable: holds a ledger that cannot be opened: IsADirectoryError"
+
+
+async def test_a_file_system_that_takes_no_index_of_the_log_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE}-shm").mkdir()
+    said = await refused(tmp_path)
+    assert re.fullmatch(r"Unusable: holds a ledger that cannot be opened: SQLITE_(READONLY|CANTOPEN)", said)
 
 
 # --- hung, killed, full --------------------------------------------------------------------------------------------
