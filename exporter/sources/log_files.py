@@ -22,6 +22,8 @@ MOST_AROUND: Final = 1024
 ATTEMPTS: Final = 8
 PIECE: Final = 64 << 10
 """Bytes parsed at a time: the interpreter is nobody else's meanwhile."""
+SLICE: Final = 1 << 20
+"""Bytes compared at a time."""
 PAUSE: Final = 20e-6
 """Seconds between two pieces: long enough for the event loop to get the interpreter, which it else waits 5 ms for."""
 HEAD: Final = 1024
@@ -206,6 +208,26 @@ def copies(one: Descriptor, other: Descriptor) -> bool:
     first, second = one.read(PIECE, 0), other.read(PIECE, 0)
     size = min(len(first), len(second))
     return first[:size] == second[:size]
+
+
+def shared(one: Descriptor, other: Descriptor) -> int:
+    """The size of the shorter of two files, if the longer begins with every byte of it; else 0."""
+    size = min(one.stat().st_size, other.stat().st_size)
+    for offset in range(0, size, SLICE):
+        part = min(SLICE, size - offset)
+        read = one.read(part, offset)
+        if len(read) < part or read != other.read(part, offset):
+            return 0
+    return size
+
+
+def behind(cursor: Cursor, descriptor: Descriptor, size: int) -> Cursor:
+    """The cursor of a file of whose first `size` bytes every whole line has been counted already."""
+    last = descriptor.read(min(SLICE, size), max(size - SLICE, 0))
+    offset = max(size - SLICE, 0) + last.rfind(b"\n") + 1
+    before = descriptor.read(min(TAIL, offset), max(offset - TAIL, 0))
+    head = descriptor.read(min(HEAD, offset), 0)
+    return replace(cursor, offset=offset, head_size=len(head), head=_digest(head), tail=_digest(before))
 
 
 def _known(cursor: Cursor, head: bytes, before: bytes) -> bool:

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 
-from exporter.sources.log_files import Cursor, Descriptor, View, holds, identity, open_log
+from exporter.sources.log_files import Cursor, Descriptor, View, behind, holds, identity, open_log
 
 _GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
 _SEEKS = 2  # a copy is made before its file is truncated: it is in any listing made after that was seen
@@ -75,6 +75,12 @@ class Track:
         if self.descriptor is not None and not holds(self.descriptor, self.cursor):
             self.lose()
         self.where = None
+
+    def skip(self, size: int, descriptor: Descriptor) -> None:
+        """So much of what is there has been counted already, as another file that it is a copy of."""
+        if size > self.cursor.offset:
+            self.cursor, self.changed = behind(self.cursor, descriptor, size), True
+            self.looked_to = self.cursor.offset
 
     def doubt(self) -> None:
         """What was read was not this file: nothing more is read before another look."""

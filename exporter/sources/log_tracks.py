@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exporter.sources.log_files import (
     HEAD,
+    SLICE,
     Cursor,
     Descriptor,
     Listing,
@@ -18,6 +19,7 @@ from exporter.sources.log_files import (
     copies,
     holds,
     identity,
+    shared,
     view,
 )
 from exporter.sources.log_track import Track, is_of
@@ -96,23 +98,28 @@ class Tracks:
             path = paths.get(track.cursor.identity)
             if path is None or path not in free:
                 track.leave()
-            elif track.same(path, seen):
+            elif track.same(path, seen) and not self._outread(track, path, seen):
                 track.claim(path, free.pop(path), now)
             else:  # truncated or overwritten in place, or recreated with the inode of the deleted one
                 track.lose()
+
+    def _outread(self, track: Track, path: str, seen: View) -> bool:
+        """Whether what is at a path, by its inode this track's, was read farther as another file, and then copied."""
+        farther = [t.cursor for t in self.all if t.cursor.offset > max(track.cursor.offset, HEAD - 1)]
+        descriptor = seen.open(path) if farther and track.where != path else None
+        return descriptor is not None and any(holds(descriptor, cursor) for cursor in farther)
 
     def _find_again(self, free: Listing, seen: View, now: float) -> set[str]:
         """Claim the files that hold what a lost one held: copies, and what was rotated while nobody looked.
 
         Returns the paths of those that were sought now.
         """
-        lost = [track for track in self.all if track.lost]
+        lost = sorted((track for track in self.all if track.lost), key=_most_read)
         for path in list(free) if lost else ():
             descriptor = seen.open(path)
             for track in lost:
-                if descriptor is None or not track.lost or not _evident(track, path):
-                    continue
-                if holds(descriptor, track.cursor) and not self._renamed(track, seen):
+                if descriptor is not None and track.lost and _evident(track, path) and holds(descriptor, track.cursor):
+                    track.skip(self._counted(descriptor), descriptor)
                     track.claim(path, free.pop(path), now)
                     break
         seeking = [track for track in lost if track.to_seek]
@@ -120,15 +127,9 @@ class Tracks:
             descriptor = self._rotated(track, seen)
             track.sought()
             if descriptor is not None:
+                track.skip(self._counted(descriptor), descriptor)
                 track.keep(descriptor, now)
         return {track.cursor.path for track in seeking}
-
-    def _renamed(self, track: Track, seen: View) -> bool:
-        """Whether a lost file is, by its inode, at a rotated name: another that holds the same is its successor."""
-        others = self._unclaimed(track.cursor.path, seen).items()
-        place = next((other for other, status in others if is_of(status, track.cursor)), None)
-        descriptor = None if place is None or place in seen.found else seen.open(place)
-        return descriptor is not None and holds(descriptor, track.cursor)
 
     def _rotated(self, track: Track, seen: View) -> Descriptor | None:
         """A lost file among its rotated generations: by its inode if possible, else by its content."""
@@ -137,7 +138,7 @@ class Tracks:
         for path in sorted(others, key=lambda path: not is_of(others[path], cursor)):
             known = is_of(others[path], cursor) and (cursor.offset > 0 or age(path, cursor.path) is not None)
             descriptor = seen.open(path) if known or _evident(track, path) else None
-            if descriptor is not None and holds(descriptor, cursor):
+            if descriptor is not None and holds(descriptor, cursor) and not self._outread(track, path, seen):
                 return descriptor
         return None
 
@@ -158,10 +159,16 @@ class Tracks:
                 continue  # a copy of what has not been begun yet
             if rank is not None:
                 newer = mine[0] == rank[0] and mine > rank
-            else:  # an inode that was begun anew may be a later file's: of those between, one may be as old as the last
-                newer = status.st_mtime_ns > last.mtime_ns - anew
+            else:  # it is gone, or its inode is a later file's; times are as coarse as the file system's
+                newer = status.st_mtime_ns >= last.mtime_ns and not self._has_read(other, status, last, seen)
             if newer or (anew and other == place):
                 self._begin_rotated(other, path, seen, now)
+
+    def _has_read(self, path: str, status: os.stat_result, last: Track, seen: View) -> bool:
+        """Whether a file has been read before: its inode says so, or, if it is no newer than the last, its content."""
+        descriptor, newer = seen.open(path), status.st_mtime_ns > last.mtime_ns
+        read = [t.cursor for t in self.all if t.cursor.offset > 0 and (is_of(status, t.cursor) or not newer)]
+        return descriptor is not None and any(holds(descriptor, cursor) for cursor in read)
 
     def _unclaimed(self, path: str, seen: View) -> Listing:
         claimed = {track.cursor.identity for track in self.all if not track.lost}
@@ -183,9 +190,20 @@ class Tracks:
     def _add(self, path: str, descriptor: Descriptor) -> Track:
         status = descriptor.stat()
         track = Track(begin(self._next, path, status), status.st_mtime_ns, changed=True)
+        track.skip(self._counted(descriptor), descriptor)
         self._next += 1
         self.all.append(track)
         return track
+
+    def _counted(self, descriptor: Descriptor) -> int:
+        """How much of a file is a copy of one that is still there, which its writer may go on with."""
+        most = 0
+        for track in self.all:
+            original = track.opened() if track.cursor.offset and not track.lost else None
+            size = 0 if original is None else shared(descriptor, original)
+            if size >= max(HEAD, track.cursor.offset - SLICE):
+                most = max(most, size)
+        return most
 
     def forget(self, most: int) -> list[int]:
         """Drop lost files whose inode has a new owner, and the oldest lost ones over `most`; their numbers."""
@@ -195,6 +213,11 @@ class Tracks:
         gone = [t for i, t in enumerate(lost) if i < surplus or (t.cursor.identity in owned and not t.to_seek)]
         self.all = [track for track in self.all if track not in gone]
         return [track.cursor.file for track in gone]
+
+
+def _most_read(track: Track) -> int:
+    """Of those that hold the same, the one that was read farthest comes first."""
+    return -track.cursor.offset
 
 
 def _holds(descriptor: Descriptor | None, track: Track) -> bool:
