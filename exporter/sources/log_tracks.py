@@ -165,9 +165,10 @@ class Tracks:
                 self._begin_rotated(other, path, seen, now)
 
     def _has_read(self, path: str, status: os.stat_result, last: Track, seen: View) -> bool:
-        """Whether a file has been read before: its inode says so, or, if it is no newer than the last, its content."""
-        descriptor, newer = seen.open(path), status.st_mtime_ns > last.mtime_ns
-        read = [t.cursor for t in self.all if t.cursor.offset > 0 and (is_of(status, t.cursor) or not newer)]
+        """Whether a file was read before: its inode says so, or, if it is no newer than the last, a short content."""
+        descriptor, longest = seen.open(path), 0 if status.st_mtime_ns > last.mtime_ns else HEAD - 1
+        cursors = [t.cursor for t in self.all if t.cursor.offset > 0]
+        read = [cursor for cursor in cursors if is_of(status, cursor) or cursor.offset <= longest]
         return descriptor is not None and any(holds(descriptor, cursor) for cursor in read)
 
     def _unclaimed(self, path: str, seen: View) -> Listing:
@@ -196,13 +197,16 @@ class Tracks:
         return track
 
     def _counted(self, descriptor: Descriptor) -> int:
-        """How much of a file is a copy of one that is still there, which its writer may go on with."""
+        """How much of a file was read as another one, which it is a copy of and its writer may go on with."""
+        read = [track for track in self.all if track.cursor.offset > 0]
         most = 0
-        for track in self.all:
-            original = track.opened() if track.cursor.offset and not track.lost else None
+        for track in read:
+            original = None if track.lost else track.opened()
             size = 0 if original is None else shared(descriptor, original)
             if size >= max(HEAD, track.cursor.offset - SLICE):
                 most = max(most, size)
+            elif original is None and track.cursor.offset >= HEAD and holds(descriptor, track.cursor):
+                most = max(most, track.cursor.offset)
         return most
 
     def forget(self, most: int) -> list[int]:
