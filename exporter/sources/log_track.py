@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from exporter.sources.log_files import Cursor, Descriptor, View, behind, holds, identity, open_log
 
-_GRAIN_NS = 50_000_000  # two writes within the clock's grain leave the same time behind
+_GRAIN_NS, _COARSE_NS = 50_000_000, 2_000_000_000  # two writes within the clock's grain leave the same time behind
 _SEEKS = 2  # a copy is made before its file is truncated: it is in any listing made after that was seen
 
 
@@ -54,7 +54,8 @@ class Track:
     def claim(self, path: str, status: os.stat_result, now: float) -> None:
         """The file is here now."""
         self.see(status, now)
-        young = time.time_ns() - status.st_mtime_ns < _GRAIN_NS
+        grain = _GRAIN_NS if status.st_mtime_ns % 10**9 else _COARSE_NS  # some file systems know whole seconds only
+        young = time.time_ns() - status.st_mtime_ns < grain
         self._checked = None if young else (status.st_size, status.st_mtime_ns)
         self.where, self._sought = path, 0
         self._name(path, status)
