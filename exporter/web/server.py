@@ -36,8 +36,8 @@ SECURITY: Final = {
 MAX_NAMES: Final = 200
 ALWAYS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 """What has room when nothing else has, and may be asked for at any rate."""
-OWN_RATE: Final = ws.PATH
-"""Has a rate of its own, which thousands who come back at once may need; it is asked after origin and credentials."""
+OWN_RATE: Final = (hdrs.METH_GET, ws.PATH)
+"""Has a rate of its own, which thousands who come back at once may need; who is refused there counts as elsewhere."""
 PIPELINED: Final = 0.1
 """Seconds between the answers to requests that one connection sends all at once, as no usual client does."""
 LINGERING: Final = 1.0
@@ -123,12 +123,13 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if site.loopback_only and not is_loopback(host(request)):
             return problem(403, "forbidden", "the Host header must name a loopback address")
-        if request.path not in ALWAYS and request.path != OWN_RATE:
+        own_rate = (request.method, request.path) == OWN_RATE
+        if request.path not in ALWAYS and not own_rate:
             site.limits.ask(request.remote or "")
         if (answer := origins.preflight(request)) is not None:
             return answer
         origins.check(request)
-        if request.path != OWN_RATE:
+        if not own_rate:
             site.guess(request)
         role = ROLES.get(request.path, "read")
         if role is not None:
