@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exporter import log
+from exporter.place import Place
 from exporter.worker import Busy, Worker
 
 FILE: Final = "ledger.sqlite3"
@@ -155,11 +155,10 @@ class Ledger:
     """
 
     def __init__(self, state: Path) -> None:
-        self._state = state
+        self._file, self._place = state / FILE, Place(state, FILE)
         self._worker = Worker("ledger")
         self._turn = asyncio.Lock()
         self._db: sqlite3.Connection | None = None
-        self._lock_file: int | None = None
         self.degraded = False
         self.version = 0
         """Grows with every commit: what is made from the ledger is stale once this has moved."""
@@ -195,7 +194,10 @@ class Ledger:
             sqlite3.Error, Busy: it cannot be read now.
         """
         async with self._turn:
-            return await self._worker.run(lambda: query(self._connection()))
+            result, displaced = await self._worker.run(lambda: (query(self._connection()), self._place.displaced()))
+        if displaced is not None:  # said here as well, for a bot may do nothing for days
+            self._degrade(displaced)
+        return result
 
     async def write[T](self, change: Callable[[sqlite3.Connection], T], shown: bool = True) -> T:
         """What `change` returns, after everything it wrote is durable; nothing of it is kept if it raises.
@@ -209,14 +211,17 @@ class Ledger:
             try:
                 result = await self._worker.run(lambda: self._transact(change, shown))
             except (sqlite3.Error, OSError, Busy) as error:
-                if not self.degraded:
-                    logger.error("ledger cannot be written; figures stay as they were", error=error)
-                self.degraded = True
+                self._degrade(error)
                 raise
         if self.degraded:
             logger.info("ledger can be written again")
         self.degraded = False
         return result
+
+    def _degrade(self, error: Exception) -> None:
+        if not self.degraded:
+            logger.error("ledger cannot be written; figures stay as they were", error=error)
+        self.degraded = True
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
@@ -228,6 +233,8 @@ class Ledger:
         try:
             db.execute("BEGIN IMMEDIATE")
             result = change(db)
+            if (displaced := self._place.displaced()) is not None:
+                raise displaced
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -238,25 +245,25 @@ class Ledger:
 
     def _open(self) -> None:
         try:
-            self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock_file = os.open(self._state / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._place.open()
         except OSError as error:
             raise Unusable(f"cannot be written: {error.strerror}") from None
         try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._place.lock()
         except BlockingIOError:
             raise InUse("is used by another arb-exporter that is still running") from None
         except OSError as error:
             raise Unusable(f"cannot be locked: {error.strerror}") from None
         try:
             self._connect()
+            self._place.remember()
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "sqlite_errorname", type(error).__name__)  # SQLITE_NOTADB, SQLITE_CANTOPEN, ...
             raise Unusable(f"holds a ledger that cannot be opened: {why}") from None
 
     def _connect(self) -> None:
-        os.close(os.open(self._state / FILE, os.O_CREAT | os.O_RDWR, 0o600))  # not for others' eyes
-        db = sqlite3.connect(self._state / FILE, isolation_level=None, check_same_thread=False, cached_statements=256)
+        os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))  # not for others' eyes
+        db = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False, cached_statements=256)
         self._db = db
         if db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):  # a disk that fails then raises nothing
             raise Unusable("cannot be written: its disk does not take the ledger's log")
@@ -274,9 +281,7 @@ class Ledger:
         if self._db is not None:
             self._db.close()
             self._db = None
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        self._place.close()
 
 
 def rows(db: sqlite3.Connection) -> dict[str, int]:

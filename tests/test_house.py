@@ -29,7 +29,7 @@ FLOORS = [
     {"exporter.client"},
     {"exporter.settings", "exporter.exposition"},
     {"exporter.config"},
-    {"exporter.ledger"},
+    {"exporter.ledger", "exporter.place"},
     {"exporter.sources"},
     {
         "exporter.backlog",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import ledger as ledger_module
+from exporter import place
 from exporter.ledger import FILE, TABLES, VERSIONS, InUse, Ledger, Unusable, fetch, rows
 from exporter.worker import Busy
 from tests.running import eventually
@@ -152,6 +152,12 @@ async def test_a_second_instance_is_refused(ledger: Ledger, tmp_path: Path) -> N
     assert await refused(tmp_path / "state") == "InUse: is used by another arb-exporter that is still running"
 
 
+async def test_a_second_instance_is_refused_also_without_the_lock_file(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "state" / "lock").unlink()
+    assert await refused(tmp_path / "state") == "InUse: is used by another arb-exporter that is still running"
+    await ledger.write(add("a"))
+
+
 async def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as db:
         db.execute(f"PRAGMA user_version={len(VERSIONS) + 1}")
@@ -183,7 +189,7 @@ async def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatc
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(ledger_module.fcntl, "flock", flock)
+    monkeypatch.setattr(place.fcntl, "flock", flock)
     assert await refused(tmp_path) == "Unusable: cannot be locked: No locks available"
 
 
@@ -196,6 +202,54 @@ async def test_a_file_system_that_takes_no_index_of_the_log_is_refused_by_name(t
     (tmp_path / f"{FILE}-shm").mkdir()
     said = await refused(tmp_path)
     assert re.fullmatch(r"Unusable: holds a ledger that cannot be opened: SQLITE_(READONLY|CANTOPEN)", said)
+
+
+# --- no longer there -----------------------------------------------------------------------------------------------
+
+GONE = "ledger cannot be written; figures stay as they were"
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm"])
+async def test_nothing_is_durable_in_files_that_were_removed(
+    end: str, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ledger.write(add("a"))
+    (tmp_path / "state" / f"{FILE}{end}").unlink()
+    for _ in range(3):
+        with pytest.raises(OSError, match="its files were removed, replaced or moved"):
+            await ledger.write(add("b"))
+    assert (ledger.degraded, ledger.version, await ledger.read(pairs)) == (True, 1, ["a"])
+    assert [record.getMessage() for record in caplog.records] == [GONE]
+
+
+async def test_a_look_is_enough_to_notice_it_and_what_is_put_back_is_written_again(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "exporter")
+    await ledger.write(add("a"))
+    (tmp_path / "state").rename(tmp_path / "moved")
+    for _ in range(2):
+        assert (await ledger.read(pairs), ledger.degraded) == (["a"], True)
+    (tmp_path / "moved").rename(tmp_path / "state")
+    await ledger.write(add("b"))
+    assert (ledger.degraded, ledger.version, await ledger.read(pairs)) == (False, 2, ["a", "b"])
+    assert [record.getMessage() for record in caplog.records] == [GONE, "ledger can be written again"]
+
+
+async def test_who_is_displaced_spoils_nothing_of_the_ledger_in_its_place(tmp_path: Path) -> None:
+    async with Ledger(tmp_path / "state") as displaced:
+        await displaced.write(add("old"))
+        (tmp_path / "state").rename(tmp_path / "moved")
+        async with Ledger(tmp_path / "state") as ledger:
+            await ledger.write(add("new"))
+            with pytest.raises(OSError, match="moved"):
+                await displaced.write(add("lost"))
+            await displaced.__aexit__()
+            await ledger.write(add("newer"))
+            assert (ledger.degraded, await ledger.read(pairs)) == (False, ["new", "newer"])
+    for folder, expected in (("state", ["new", "newer"]), ("moved", ["old"])):
+        async with Ledger(tmp_path / folder) as ledger:
+            assert await ledger.read(pairs) == expected
 
 
 # --- hung, killed, full --------------------------------------------------------------------------------------------

@@ -99,6 +99,19 @@ async def test_users_change_with_their_file_without_a_signal(tmp_path: Path) -> 
         assert exporter.stop() == 0
 
 
+async def test_an_emptied_file_lets_everybody_in_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(yaml.safe_dump({"basic_auth_users": {"ops": HASH}}))
+    with running(None, tmp_path, f"--web.config.file={file}") as exporter:
+        assert await asyncio.to_thread(asked, exporter.port) == 401
+        file.write_text("")
+        await eventually(lambda: "web configuration read anew" in exporter.stderr.read_text())
+        assert await asyncio.to_thread(asked, exporter.port) == 200
+        (said,) = [line for line in exporter.stderr.read_text().splitlines() if "level=warn" in line]
+        assert 'msg="whoever comes is no longer asked for this" key=basic_auth_users' in said
+        assert exporter.stop() == 0
+
+
 async def test_a_certificate_changes_with_its_file_and_the_connections_stay(pem: Path, tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         shutil.copy(pem / name, tmp_path / name)

@@ -192,11 +192,13 @@ class Access:
         if not self.users:
             return Identity()
         user, password = _credentials(authorization)
-        if not await self._matches(user, password):
+        hashed = self.users.get(user, "")
+        matches = await self._matches(user, password, hashed)
+        if not matches or self.users.get(user) != hashed:  # the password may have been changed during the bcrypt
             raise Refused(401, "credentials are missing or wrong")
         if role not in self.roles.get(user, DEFAULT_ROLES):
             raise Refused(403, f"this user does not have the role {role}")
-        return Identity(user, self.users.get(user, ""))
+        return Identity(user, hashed)
 
     def knows(self, authorization: str) -> bool:
         """Whether these credentials can be judged without a bcrypt: seen before, or not even well-formed."""
@@ -204,7 +206,7 @@ class Access:
             user, password = _credentials(authorization)
         except Refused:
             return True
-        return not self.users or self._mark(user, password) in self._known
+        return not self.users or self._mark(user, password, self.users.get(user, "")) in self._known
 
     def known(self, authorization: str | None, role: str) -> Identity | None:
         """Whoever would be let in and needs no bcrypt for it; None: ask `check`."""
@@ -214,11 +216,12 @@ class Access:
             user, password = _credentials(authorization)
         except Refused:
             return None
-        mark = self._mark(user, password)
+        hashed = self.users.get(user, "")
+        mark = self._mark(user, password, hashed)
         if not self._known.get(mark) or role not in self.roles.get(user, DEFAULT_ROLES):
             return None
         self._known.move_to_end(mark)
-        return Identity(user, self.users.get(user, ""))
+        return Identity(user, hashed)
 
     def still(self, who: Identity, role: str) -> bool:
         """Whether somebody who was let in would be let in now: for what outlasts the request it began with."""
@@ -226,24 +229,23 @@ class Access:
             return not self.users and not who.user
         return self.users.get(who.user) == who.hashed and role in self.roles.get(who.user, DEFAULT_ROLES)
 
-    async def _matches(self, user: str, password: bytes) -> bool:
-        hashed, mark = self.users.get(user, ""), self._mark(user, password)
+    async def _matches(self, user: str, password: bytes, hashed: str) -> bool:
+        mark = self._mark(user, password, hashed)
         if mark in self._known:
             self._known.move_to_end(mark)  # whoever asks often stays known, however many guess
         else:
+            # An unknown user takes as long as a known one, so that names cannot be found out.
+            expected = hashed or next(iter(self.users.values()))  # now, for later there may be no users
             async with self._turns:
-                # An unknown user takes as long as a known one, so that names cannot be found out.
-                expected = hashed or next(iter(self.users.values()))
                 matches = await asyncio.to_thread(_is_password, password, expected)
             self._known[mark] = matches and hashed != ""
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[mark]
 
-    def _mark(self, user: str, password: bytes) -> bytes:
+    def _mark(self, user: str, password: bytes, hashed: str) -> bytes:
         """What is remembered of credentials; of another hash nothing is known."""
-        known = f"{user}\0{self.users.get(user, '')}\0"
-        return hmac.digest(self._salt, known.encode() + password, hashlib.sha256)
+        return hmac.digest(self._salt, f"{user}\0{hashed}\0".encode() + password, hashlib.sha256)
 
 
 def _is_password(password: bytes, hashed: str) -> bool:

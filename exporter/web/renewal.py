@@ -11,6 +11,7 @@ from typing import Final
 from exporter import log
 from exporter.web.access import WebConfig
 from exporter.web.site import Site
+from exporter.web.tls import Context
 from exporter.worker import Busy, Worker
 from exporter.yaml12 import Problem
 
@@ -37,7 +38,8 @@ def load(read: Read, old: ssl.SSLContext | None) -> Renewed:
 
 
 def admit(site: Site, new: WebConfig, context: ssl.SSLContext | None, loopback_only: bool) -> None:
-    """Let these users in from now on, and greet newcomers with this certificate."""
+    """Let these users in from now on, and greet newcomers with this certificate; say what is asked for no longer."""
+    before = _asked(site)
     if site.gate is not None:
         if (site.gate.context is None) is not (new.tls_server_config is None):
             logger.warning("a changed setting takes effect after a restart", key="tls_server_config")
@@ -45,6 +47,19 @@ def admit(site: Site, new: WebConfig, context: ssl.SSLContext | None, loopback_o
             site.gate.context = context
     site.access.users, site.loopback_only = new.basic_auth_users, loopback_only
     site.headers, site.web_config = new.http_server_config.headers, new
+    for key in sorted(before - _asked(site)):
+        logger.warning("whoever comes is no longer asked for this", key=key)
+
+
+def _asked(site: Site) -> set[str]:
+    """What keeps strangers out now, by the settings that say so."""
+    context = site.gate.context if site.gate is not None else None
+    asked = {
+        "basic_auth_users": bool(site.access.users),
+        "tls_server_config.client_auth_type": context is not None and context.verify_mode is ssl.CERT_REQUIRED,
+        "tls_server_config.client_allowed_sans": isinstance(context, Context) and bool(context.client_allowed_sans),
+    }
+    return {key for key, is_asked in asked.items() if is_asked}
 
 
 def marks(file: Path, config: WebConfig) -> Marks:

@@ -36,8 +36,8 @@ SECURITY: Final = {
 MAX_NAMES: Final = 200
 ALWAYS: Final = frozenset({"/metrics", "/healthz", "/readyz"})
 """What has room when nothing else has, and may be asked for at any rate."""
-OWN_RATE: Final = ws.PATH
-"""Has a rate of its own, which thousands who come back at once may need; it is asked after origin and credentials."""
+OWN_RATE: Final = (hdrs.METH_GET, ws.PATH)
+"""Has a rate of its own, which thousands who come back at once may need; who is refused there counts as elsewhere."""
 PIPELINED: Final = 0.1
 """Seconds between the answers to requests that one connection sends all at once, as no usual client does."""
 LINGERING: Final = 1.0
@@ -123,12 +123,13 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         if site.loopback_only and not is_loopback(host(request)):
             return problem(403, "forbidden", "the Host header must name a loopback address")
-        if request.path not in ALWAYS and request.path != OWN_RATE:
+        own_rate = (request.method, request.path) == OWN_RATE
+        if request.path not in ALWAYS and not own_rate:
             site.limits.ask(request.remote or "")
         if (answer := origins.preflight(request)) is not None:
             return answer
         origins.check(request)
-        if request.path != OWN_RATE:
+        if not own_rate:
             site.guess(request)
         role = ROLES.get(request.path, "read")
         if role is not None:
@@ -167,16 +168,16 @@ def _come_again(status: int, code: str, words: str, wait: float) -> web.Response
 class _Connection(RequestHandler):
     """A connection in a crowd; what is not HTTP it answers in the API's shape: aiohttp would quote it, and log each."""
 
-    __slots__ = ("_crowd",)
+    __slots__ = ("_crowd", "_is_plain")
 
-    def __init__(self, crowd: Crowd, manager: web.Server, **options: Any) -> None:
+    def __init__(self, crowd: Crowd, is_plain: bool, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._crowd = crowd
+        self._crowd, self._is_plain = crowd, is_plain
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._crowd.wait(self)
         super().connection_made(transport)
-        if not may_come(transport):
+        if not may_come(transport, self._is_plain):
             self.force_close()  # and hear nothing of what it has said already
 
     def data_received(self, data: bytes) -> None:
@@ -218,12 +219,13 @@ async def _taken(guest: _Connection) -> None:
 
 
 class _Server(web.Server):
-    def __init__(self, crowd: Crowd, *given: Any, **options: Any) -> None:
+    def __init__(self, runner: Runner, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
-        self._crowd = crowd
+        self._runner = runner
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self._crowd, self, loop=self._loop, **self._kwargs)
+        is_plain = all(gate.context is None for gate in self._runner.gates)
+        return _Connection(self._runner.crowd, is_plain, self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
@@ -239,9 +241,14 @@ class Runner(web.AppRunner):
         return self.app[SITE].crowd
 
     @property
+    def gates(self) -> list[Gate]:
+        """All doors."""
+        return [site for site in self.sites if isinstance(site, Gate)]
+
+    @property
     def addresses(self) -> list[Any]:
         """(host, port) of all doors."""
-        return [address for site in self.sites if isinstance(site, Gate) for address in site.addresses]
+        return [address for gate in self.gates for address in gate.addresses]
 
     async def _make_server(self) -> web.Server:
         made, crowd = await super()._make_server(), self.crowd
@@ -262,7 +269,7 @@ class Runner(web.AppRunner):
             finally:
                 crowd.rest(guest)
 
-        return _Server(crowd, handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
+        return _Server(self, handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)
 
 
 async def open_door(runner: Runner, address: str, port: int, context: ssl.SSLContext | None = None) -> Gate:

@@ -39,11 +39,11 @@ class Context(ssl.SSLContext):
         self.client_allowed_sans = frozenset(map(_address, sans))
 
 
-def may_come(transport: asyncio.BaseTransport) -> bool:
-    """Whether a client may come in by what its verified certificate says, after the handshake."""
+def may_come(transport: asyncio.BaseTransport, is_plain: bool) -> bool:
+    """Whether a client may come in by what its verified certificate says; `is_plain` where the server has no TLS."""
     context = transport.get_extra_info("sslcontext")
     if context is None:  # not TLS, or a transport that does not say what was asked of the client
-        return transport.get_extra_info("cipher") is None
+        return is_plain
     allowed = getattr(context, "client_allowed_sans", None)
     return not allowed or not allowed.isdisjoint(names(transport.get_extra_info("peercert") or {}))
 

@@ -43,9 +43,9 @@ async def ticket(request: web.Request) -> web.Response:
 async def listen(request: web.Request) -> web.StreamResponse:
     """Turn a request into a listener of the live feed: origin, then credentials, then limits, then the handshake."""
     site = request.app[SITE]
-    with _counted(site, Turned.ORIGIN):
+    with _counted(request, site, Turned.ORIGIN):
         check_origin(request, site)
-    with _counted(site, Turned.CREDENTIALS):
+    with _counted(request, site, Turned.CREDENTIALS):
         who = await _identify(request, site)
     try:
         network = enter(site, request)
@@ -78,12 +78,13 @@ def enter(site: Site, request: Asked) -> str:
 
 
 @contextmanager
-def _counted(site: Site, reason: Turned) -> Iterator[None]:
-    """Count whoever is not let in for this reason."""
+def _counted(request: Asked, site: Site, reason: Turned) -> Iterator[None]:
+    """Count whoever is not let in for this reason; it has made a request like any other, and not so many may be."""
     try:
         yield
     except Refused:
         site.hub.figures.refused[reason] += 1
+        site.limits.ask(request.remote or "")
         raise
 
 

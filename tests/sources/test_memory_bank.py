@@ -182,6 +182,58 @@ def test_the_recent_list_is_read_in_every_style(made: bank.Bank, reader: Bank, s
     assert (len(shorter.trades), shorter.complete) == (1, True)
 
 
+@pytest.mark.parametrize("style", bank.STYLES)
+def test_a_list_whose_time_goes_back_is_read_and_each_row_counts_once(made: bank.Bank, style: str) -> None:
+    """As when a copy is put back, or a clock is set: the rows count, not when the file says that it was written."""
+    rows = [bank.row(random.Random(n)) for n in range(9)]
+    reader, keys = Bank(made.path, ZoneInfo("UTC"), 4 << 20), set()
+    for past, (kept, new) in enumerate([(rows[:3], 3), (rows[:8], 5), (rows[2:4], 0), (rows[8:], 1), (rows, 8)]):
+        made.put_recent(kept, style)
+        written_at(made.recent, EPOCH_NS - past * HOUR_NS)
+        batch = take_recent(reader)
+        assert batch is not None
+        assert len(batch.trades) == new
+        keys |= {trade.key for trade in batch.trades}  # by which those that were there before are known again
+        assert take_recent(reader) is None
+    assert len(keys) == 9
+
+
+def test_files_whose_time_goes_back_are_read_and_each_counts_once(
+    made: bank.Bank, reader: Bank, clock: Clock, tmp_path: Path
+) -> None:
+    trades, keys = [bank.trade(random.Random(n)) for n in range(9)], []
+    for past, (number, found) in enumerate([(0, 1), (0, 3), (1, 4), (0, 6), (0, 8), (2, 9)]):
+        copy = tmp_path / "copy"
+        copy.write_text(json.dumps(trades[found - 1]))
+        written_at(copy, EPOCH_NS - past * HOUR_NS)
+        copy.replace(made.trades / f"trade_{bank.FIRST_EPOCH + number}.json")
+        written_at(made.trades, EPOCH_NS - past * HOUR_NS)
+        clock.now += 60
+        keys += [trade.key for trade in take(reader).trades]
+        assert take(reader).empty
+    assert len(keys) == len(set(keys)) == 6
+
+
+def test_a_new_file_is_found_at_once_though_the_times_go_back(made: bank.Bank, reader: Bank, clock: Clock) -> None:
+    clock.now += 60
+    take(reader)
+    reader._next_sweep = clock.now + 1_000  # until then names alone are looked at
+    for past in range(4):
+        file = made.put(bank.FIRST_EPOCH - past, bank.trade(random.Random(past)))
+        for path in (file, made.trades):
+            written_at(path, EPOCH_NS - past * HOUR_NS)
+        names = reader.changed()
+        assert names == [file.name]
+        reader.keep(reader.read(names))
+
+
+EPOCH_NS, HOUR_NS = 1_700_000_000 * 10**9, 3_600 * 10**9
+
+
+def written_at(path: Path, ns: int) -> None:
+    os.utime(path, ns=(ns, ns))
+
+
 def test_identical_rows_count_by_multiplicity_and_in_any_order(made: bank.Bank, reader: Bank) -> None:
     rng = random.Random(4)
     twin, other = bank.row(rng), bank.row(rng)

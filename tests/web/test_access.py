@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import bcrypt
@@ -141,6 +142,37 @@ async def test_two_bcrypts_at_most_run_at_once_and_off_the_loop(monkeypatch: pyt
     who = Access({"ops": HASH}, {})
     await asyncio.gather(*(status(who, basic("ops", str(n))) for n in range(10)))
     assert most == 2
+
+
+MEANWHILE: dict[str, tuple[dict[str, str], int]] = {
+    "nothing": ({"ops": HASH}, 200),
+    "another user": ({"ops": HASH, "late": HASH}, 200),
+    "the password": ({"ops": hashed(b"other")}, 401),
+    "the user is gone": ({"late": HASH}, 401),
+    "all users are gone": ({}, 401),
+}
+
+
+@pytest.mark.parametrize("change", MEANWHILE)
+async def test_a_password_that_changes_during_its_bcrypt_lets_nobody_in(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, changed = asyncio.Semaphore(0), asyncio.Event()
+
+    async def to_thread(call: Callable[..., bool], *args: object) -> bool:
+        begun.release()
+        await changed.wait()
+        return call(*args)
+
+    monkeypatch.setattr(access.asyncio, "to_thread", to_thread)
+    who = Access({"ops": HASH}, {})
+    # The last two wait for their turn while the users change.
+    asking = [asyncio.create_task(status(who, basic(user, "right"))) for user in ("ops", "no", "ops", "no")]
+    for _ in range(2):
+        await begun.acquire()
+    who.users, expected = MEANWHILE[change]
+    changed.set()
+    assert await asyncio.gather(*asking) == [expected, 401, expected, 401]
 
 
 # --- the file ------------------------------------------------------------------------------------------------------

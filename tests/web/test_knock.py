@@ -130,9 +130,42 @@ async def test_thousands_from_one_address_may_come_back_at_once(feed: Feed) -> N
     assert [(await raw.head())[0] for raw in raws] == [101] * 60
 
 
+REFUSED: dict[str, tuple[str, str, int]] = {
+    "another origin": ("", "Origin: http://evil.example", 403),
+    "another origin with a query": ("?", "Origin: http://evil.example", 403),
+    "no credentials": ("", "X-Nothing: 1", 401),
+    "wrong credentials": ("", f"Authorization: {basic('me', 'wrong')}", 401),
+    "wrong credentials with a query": ("?", f"Authorization: {basic('me', 'wrong')}", 401),
+    "nonsense": ("", "Authorization: Basic !", 401),
+    "without the role": ("", f"Authorization: {basic('other', 'right')}", 403),
+    "a wrong ticket": ("?ticket=zzz", "X-Nothing: 1", 401),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_who_is_refused_again_and_again_hears_when_to_come_and_who_may_come_in_does(case: str) -> None:
+    query, header, code = REFUSED[case]
+    async with serving(Access({"me": HASH, "other": HASH}, {"other": ("read",)})) as feed:
+        feed.site.limits = Limits(1, clock=lambda: 0.0)
+        heads = [await (await feed.raw(*UPGRADE, header, path=f"/ws{query}")).head() for _ in range(13)]
+        assert [status for status, _ in heads] == [code] * 10 + [429] * 3
+        assert [headers.get("retry-after") for _, headers in heads] == [None] * 10 + ["1"] * 3
+        assert sum(feed.hub.snapshot().refused.values()) == 13
+        for path in ("/ws", "/ws?"):
+            raws = [await feed.raw(*UPGRADE, ME_TOO, path=path) for _ in range(15)]
+            assert [(await raw.head())[0] for raw in raws] == [101] * 15
+
+
+async def test_only_handshakes_have_a_rate_of_their_own(feed: Feed) -> None:
+    feed.site.limits = Limits(1, clock=lambda: 0.0)
+    raws = [await feed.raw(method=method) for method in ("POST", "HEAD", "OPTIONS") for _ in range(4)]
+    assert [(await raw.head())[0] for raw in raws] == [405] * 10 + [429] * 2
+    assert (await (await feed.raw(*UPGRADE)).head())[0] == 101
+
+
 async def test_the_origin_is_looked_at_before_anything_is_counted() -> None:
     async with serving(users()) as feed:
-        feed.site.limits = Limits(1, clock=lambda: 0.0)
+        feed.site.limits = Limits(100, clock=lambda: 0.0)
         for number in range(GUESSES):
             raw = await feed.raw(*UPGRADE, f"Authorization: {basic('me', str(number))}")
             assert (await raw.head())[0] == 401

@@ -426,6 +426,27 @@ async def test_what_is_no_http_is_a_4xx_in_shape_and_is_not_repeated(
     assert (await served.get("/healthz"))[0] == 200
 
 
+LONGEST = 8_190
+"""Bytes of a request's target that aiohttp reads."""
+
+
+@pytest.mark.parametrize(("begin", "usual"), [("/", 404), ("/metrics?x=", 200), ("/ws?ticket=", 401)])
+@pytest.mark.parametrize("length", [8_000, 8_192, 16_384, 70_000])
+async def test_a_long_path_has_one_answer_and_is_not_repeated(
+    served: Server, length: int, begin: str, usual: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a refusal the connection is at its end; else it is as good as before."""
+    target = (begin + "EVIL" * length)[:length].encode()
+    behind = b"GET /healthz HTTP/1.1\r\n" + CLOSE + b"\r\n"
+    said = await served.raw(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + behind)
+    statuses = [int(part[2:5]) for part in said.split(b"HTTP/1.")[1:]]
+    assert statuses == ([usual, 200] if length < LONGEST else [400])
+    assert b"EVIL" not in said
+    assert caplog.records == []
+    await eventually(lambda: len(served.site.crowd) == 0)
+    assert (await served.get("/healthz"))[0] == 200
+
+
 @pytest.mark.parametrize("case", SMUGGLED)
 async def test_nobody_smuggles_a_second_request_behind_a_body(served: Server, case: str) -> None:
     said = await served.raw(SMUGGLED[case])

@@ -3,15 +3,18 @@
 import asyncio
 import ssl
 import subprocess
+from asyncio.sslproto import _SSLProtocolTransport  # what a connection of a server with TLS is
 from pathlib import Path
 
 import pytest
 import yaml
 
 from exporter.web import tls
-from exporter.web.access import Tls, load
+from exporter.web.access import Access, Tls, load
+from exporter.web.site import Site
 from tests.running import PATIENCE, Running, until
 from tests.web.test_access import pem
+from tests.web.test_server import board, serving
 
 __all__ = ["pem"]
 
@@ -185,13 +188,53 @@ def agree(server: ssl.SSLContext, other: ssl.SSLContext) -> bool:
     return all(side.version() is not None for side in sides)
 
 
-class _Silent(asyncio.Transport):
-    """A transport that is encrypted, or not, and does not say by which context."""
-
-    def __init__(self, cipher: tuple[str, str, int] | None) -> None:
-        super().__init__({"cipher": cipher})
+CIPHER = ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)
 
 
-def test_a_transport_that_does_not_say_what_was_asked_of_the_client_lets_nobody_in() -> None:
-    assert tls.may_come(_Silent(None))
-    assert not tls.may_come(_Silent(("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128)))
+@pytest.mark.parametrize("said", [{}, {"cipher": CIPHER}, {"sslcontext": None}], ids=["nothing", "cipher", "none"])
+def test_a_transport_that_does_not_say_what_was_asked_of_the_client_lets_nobody_in(said: dict[str, object]) -> None:
+    assert not tls.may_come(asyncio.Transport(said), is_plain=False)
+
+
+def test_without_tls_anybody_may_come_unless_the_transport_says_otherwise() -> None:
+    assert tls.may_come(asyncio.Transport(), is_plain=True)
+    context = tls.Context(ssl.PROTOCOL_TLS_SERVER)
+    for is_plain in (True, False):
+        context.allow([])
+        assert tls.may_come(asyncio.Transport({"sslcontext": context}), is_plain)
+        context.allow(["a.example"])
+        assert not tls.may_come(asyncio.Transport({"sslcontext": context}), is_plain)
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["as it is", "hidden"])
+async def test_the_server_knows_by_its_door_that_there_is_tls(
+    hidden: bool, pem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a transport says: if it says nothing, a server with TLS lets nobody in, and one without goes on."""
+    own = _SSLProtocolTransport.get_extra_info
+
+    def get_extra_info(transport: _SSLProtocolTransport, name: str, default: object = None) -> object:
+        return default if hidden and name in ("sslcontext", "cipher") else own(transport, name, default)
+
+    monkeypatch.setattr(_SSLProtocolTransport, "get_extra_info", get_extra_info)
+    context = Tls(cert_file=pem / "cert.pem", key_file=pem / "key.pem").context()
+    for asked in (None, context):
+        async with serving(Site(board(), Access({}, {}), loopback_only=True), asked) as served:
+            there = None if asked is None else client(pem)
+            if hidden and asked is not None:
+                with pytest.raises(ConnectionError):
+                    await one_answer(served.port, there)
+            else:
+                assert await one_answer(served.port, there) == b"HTTP/1.1 200 OK\r\n"
+
+
+async def one_answer(port: int, context: ssl.SSLContext | None) -> bytes:
+    name = None if context is None else "localhost"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        if line := await asyncio.wait_for(reader.readline(), PATIENCE):
+            return line
+        raise ConnectionError
+    finally:
+        writer.transport.abort()
