@@ -1,5 +1,6 @@
 """Settings: everything that can be wrong is said in one line with its key, and what is right means what it says."""
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -16,6 +17,9 @@ from hypothesis import strategies as st
 from exporter import config, log
 from exporter.__main__ import main
 from exporter.config import Settings, load, read
+from exporter.ledger import FILE as FILE_OF_LEDGER
+from exporter.ledger import Ledger
+from exporter.safekeeping import backup, restore
 from tests.tiers import FULL as FULL_SIZE
 
 CANARY = "canary-8f3a91c27d"
@@ -50,6 +54,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bank").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "way-in").symlink_to("bank")
+    (tmp_path / "bank" / "way-out").symlink_to("../elsewhere")
+    (tmp_path / "to-the-lock").symlink_to("bank/lock")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "large").write_text("x" * 70_000)
@@ -222,6 +228,35 @@ BAD: dict[str, list[str]] = {
     "bot: {memory_bank: way-in}\nstate: bank/../bank/state": ["state"],
     "bot: {memory_bank: /}": ["state"],
     "bot: {memory_bank: bank}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {memory_bank: bank}\nlog: {file: bank/way-out}": ["log.file"],
+    # the exporter's own log, which is renamed, and whose lines are not the bot's
+    "state: st\nlog: {file: st/ledger.sqlite3}": ["log.file"],
+    "state: st\nlog: {file: st/ledger.sqlite3-wal}": ["log.file"],
+    "state: st\nlog: {file: st/ledger.sqlite3.before-1}": ["log.file"],
+    "state: st\nlog: {file: st/lock}": ["log.file"],
+    "state: bank\nlog: {file: way-in/lock}": ["log.file"],
+    "state: way-in\nlog: {file: bank/ledger.sqlite3}": ["log.file"],
+    "state: bank\nlog: {file: to-the-lock}": ["log.file"],
+    "state: st\nlog: {file: st/own.log}": [],
+    "state: st\nlog: {file: st/lock.log}": [],
+    "state: st\nlog: {file: ledger.sqlite3}": [],
+    "bot: {events: bank/e}\nlog: {file: bank/e}": ["log.file"],
+    "bot: {events: bank/e}\nlog: {file: way-in/e}": ["log.file"],
+    "bot: {events: e.5}\nlog: {file: e}": ["log.file"],
+    "bot: {events: e.6}\nlog: {file: e}": [],
+    "bot: {events: e.6}\nlog: {file: e, backups: 6}": ["log.file"],
+    "bot: {logs: [{name: a, path: bot.log}]}\nlog: {file: bot.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: x}, {name: b, path: '*.log'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own.log*'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own.log.?'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'ban?/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'way-*/*.log'}]}\nlog: {file: way-in/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'way-in/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own[1].log'}]}\nlog: {file: 'own[1].log'}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'bot*.log'}]}\nlog: {file: own.log}": [],
+    "bot: {logs: [{name: a, path: '*.log'}]}\nlog: {file: bank/own.log}": [],
+    "bot: {logs: [{name: a, path: '*.log'}]}\nlog: {file: .own.log}": [],
+    "bot: {logs: [{name: a, path: '*/*.log'}], events: e}\nlog: {file: own.log}": [],
     "bot: {memory_bank: 'a\\0b'}": [],
     'bot: {memory_bank: "a\\0b"}': ["bot.memory_bank"],
     "bot: {memory_bank: ~nobody-of-this-name/x}": ["bot.memory_bank"],
@@ -251,6 +286,21 @@ def test_bad_settings_end_with_2_and_a_line_for_each_key(
     assert capsys.readouterr().out == errors
     for piece in (CANARY, CANARY[:8], "Traceback", str(folder)):
         assert piece not in errors
+
+
+def test_what_the_ledger_names_its_files_is_known(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    asyncio.run(_opened(state))
+    backup(state, tmp_path / "copy")
+    restore(state, tmp_path / "copy")
+    names = {file.name for file in state.iterdir()} | {f"{FILE_OF_LEDGER}{end}" for end in ("-wal", "-shm", "-journal")}
+    assert {"lock", FILE_OF_LEDGER, f"{FILE_OF_LEDGER}.before-1"} <= names
+    assert all(config.OF_THE_LEDGER.fullmatch(name) for name in names)
+
+
+async def _opened(state: Path) -> None:
+    async with Ledger(state):
+        assert (state / FILE_OF_LEDGER).exists()
 
 
 @pytest.mark.parametrize("text", RIGHT, ids=lambda text: text[:40])
