@@ -305,14 +305,9 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Load
     if file is None:
         return read("", Path(), environment)
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_BYTES + 1)
+        text = s.read_small(file, MAX_BYTES).decode("utf-8")  # waits for no writer of a pipe, nor does a reload
     except OSError as error:
         return Loaded(None, [Problem("--config.file", f"cannot be read: {error.strerror}")])
-    if len(raw) > MAX_BYTES:
-        return Loaded(None, [Problem("--config.file", "is larger than 128 KiB")])
-    try:
-        text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return Loaded(None, [Problem("--config.file", "is not UTF-8 text")])
     loaded = read(text, file.absolute().parent, environment)

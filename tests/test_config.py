@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -277,13 +278,14 @@ def test_bad_settings_end_with_2_and_a_line_for_each_key(
 ) -> None:
     (folder / "c.yml").write_text(text)
     argument = f"--config.file={folder / 'c.yml'}"
+    assert main([argument, "--config.check"]) == 2
+    checked = capsys.readouterr().out
     assert main([argument]) == 2
     errors = capsys.readouterr().err
     lines = errors.splitlines()
     assert [line.partition(": ")[0] for line in lines] == BAD[text], lines
     assert all(len(line) > len(key) + 8 for line, key in zip(lines, BAD[text], strict=True))
-    assert main([argument, "--config.check"]) == 2
-    assert capsys.readouterr().out == errors
+    assert checked == errors
     for piece in (CANARY, CANARY[:8], "Traceback", str(folder)):
         assert piece not in errors
 
@@ -319,6 +321,40 @@ def test_a_file_that_is_no_text_or_not_there_is_said(
         (tmp_path / "c.yml").write_bytes(content)
     assert main([f"--config.file={tmp_path / 'c.yml'}"]) == 2
     assert capsys.readouterr().err.startswith(f"--config.file: {words}")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fifo", "Not a regular file"), ("bank", "directory|regular"), ("/dev/zero", "Not a regular file"),
+     ("/dev/null", "Not a regular file"), ("huge", "File too large: more than 128 KiB")],
+)  # fmt: skip
+def test_what_is_no_small_file_is_refused_at_once(name: str, words: str, folder: Path) -> None:
+    """Nobody who writes to a pipe is waited for."""
+    (folder / "huge").write_bytes(b"#" * ((128 << 10) + 1))
+    command = [sys.executable, "-m", "exporter", f"--config.file={folder / name}", "--config.check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(f"--config.file: cannot be read: (Is a )?({words})\n", done.stdout)
+
+
+def test_a_pipe_that_is_held_open_is_refused_at_once() -> None:
+    """As shells pass the output of another program: it could not be read anew."""
+    reading, writing = os.pipe()
+    try:
+        command = [sys.executable, "-m", "exporter", "--config.file=/dev/stdin", "--config.check"]
+        done = subprocess.run(command, stdin=reading, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (done.returncode, done.stdout) == (2, "--config.file: cannot be read: Not a regular file\n")
+
+
+def test_settings_of_the_largest_size_are_read(folder: Path) -> None:
+    text = b"bot: {name: large}\n"
+    (folder / "c.yml").write_bytes(text + b"#" * ((128 << 10) - len(text)))
+    found = load(folder / "c.yml").settings
+    assert found is not None
+    assert found.bot.name == "large"
 
 
 SLOW = ("[" * 100_000, "a: 1\n" * 2_000)
