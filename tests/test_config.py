@@ -56,6 +56,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "way-in").symlink_to("bank")
     (tmp_path / "bank" / "way-out").symlink_to("../elsewhere")
+    (tmp_path / "turned.1").symlink_to("elsewhere")
     (tmp_path / "to-the-lock").symlink_to("bank/lock")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
@@ -253,6 +254,8 @@ BAD: dict[str, list[str]] = {
     "bot: {logs: [{name: a, path: 'ban?/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
     "bot: {logs: [{name: a, path: 'way-*/*.log'}]}\nlog: {file: way-in/own.log}": ["log.file"],
     "bot: {logs: [{name: a, path: 'way-in/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'bank/own.log.*'}]}\nlog: {file: way-in/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: turned.1}]}\nlog: {file: turned}": ["log.file"],
     "bot: {logs: [{name: a, path: 'own[1].log'}]}\nlog: {file: 'own[1].log'}": ["log.file"],
     "bot: {logs: [{name: a, path: 'bot*.log'}]}\nlog: {file: own.log}": [],
     "bot: {logs: [{name: a, path: '*.log'}]}\nlog: {file: bank/own.log}": [],
