@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,8 @@ MAX_BYTES: Final = 128 << 10
 POOL_KINDS: Final = ("uniswap_v2", "solidly", "uniswap_v3", "slipstream")
 ROLES: Final = ("scrape", "read", "live", "write")
 UTC: Final = ZoneInfo("UTC")
+OF_THE_LEDGER: Final = re.compile(r"ledger\.sqlite3.*|lock")
+"""Names of files in the state directory that are the ledger's, and those of copies that were put aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,14 +305,9 @@ def load(file: Path | None, environment: Mapping[str, str] = os.environ) -> Load
     if file is None:
         return read("", Path(), environment)
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_BYTES + 1)
+        text = s.read_small(file, MAX_BYTES).decode("utf-8")  # waits for no writer of a pipe, nor does a reload
     except OSError as error:
         return Loaded(None, [Problem("--config.file", f"cannot be read: {error.strerror}")])
-    if len(raw) > MAX_BYTES:
-        return Loaded(None, [Problem("--config.file", "is larger than 128 KiB")])
-    try:
-        text = raw.decode("utf-8")
     except UnicodeDecodeError:
         return Loaded(None, [Problem("--config.file", "is not UTF-8 text")])
     loaded = read(text, file.absolute().parent, environment)
@@ -335,6 +333,7 @@ def _without_nulls(tree: Tree) -> Tree:
 
 def _check(settings: Settings) -> None:
     _check_bank(settings)
+    _check_log(settings)
     least, most = demand.least(settings), demand.most(settings)
     if least > settings.limits.series:
         raise s.Bad(f"is too little for what is configured: {least} at least, {most} to be sure", at="limits.series")
@@ -342,7 +341,41 @@ def _check(settings: Settings) -> None:
 
 def _check_bank(settings: Settings) -> None:
     bank = settings.bot.memory_bank
-    written = {"state": settings.state, "log.file": settings.log.file}
-    for key, path in written.items():
-        if bank and path and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bank)):
+    written = {"state": [settings.state], "log.file": _own_names(settings.log)}
+    for key, paths in written.items():
+        if bank and any(Path(os.path.realpath(path)).is_relative_to(os.path.realpath(bank)) for path in paths):
             raise s.Bad("must not be inside bot.memory_bank, which is never written", at=key)
+
+
+def _check_log(settings: Settings) -> None:
+    """Our own log is renamed when it is rotated: it must be nobody else's file, and must not be read as the bot's."""
+    names, state = _own_names(settings.log), Path(os.path.realpath(settings.state))
+    if any(name.parent == state and OF_THE_LEDGER.fullmatch(name.name) for name in names):
+        raise s.Bad("must not be a file of the ledger in state", at="log.file")
+    if settings.bot.events and _covers(settings.bot.events, names):
+        raise s.Bad("must not be bot.events, nor may what it is rotated to", at="log.file")
+    if any(_covers(log.path, names) for log in settings.bot.logs):
+        raise s.Bad("must not be followed by bot.logs, nor may what it is rotated to", at="log.file")
+
+
+def _own_names(log: Log) -> set[Path]:
+    """What the log's file is, and what it is named now and after rotations, with and without links on the way."""
+    if log.file is None:
+        return set()
+    ends = ["", *(f".{n}" for n in range(1, log.backups + 1))]
+    folders = {os.path.abspath(log.file.parent), os.path.realpath(log.file.parent)}  # noqa: PTH100  with its links
+    named = {Path(folder) / f"{log.file.name}{end}" for folder in folders for end in ends}
+    return {Path(os.path.realpath(log.file)), *named}
+
+
+def _covers(pattern: Path, names: set[Path]) -> bool:
+    """Whether a path or glob means one of these, as it is written or with its links followed."""
+    written = {os.path.abspath(pattern), os.path.realpath(pattern)}  # noqa: PTH100  with its links
+    return any(_matches(Path(text), name) for text in written for name in names)
+
+
+def _matches(pattern: Path, file: Path) -> bool:
+    if file == pattern or len(pattern.parts) != len(file.parts):
+        return file == pattern
+    pairs = zip(pattern.parts, file.parts, strict=True)
+    return all(fnmatchcase(name, part) and (name[0] != "." or part[0] == ".") for part, name in pairs)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from exporter import log
 from exporter.ledger import FILE, VERSIONS
@@ -21,15 +24,41 @@ LOGS: Final = ("-wal", "-journal")
 """Ends of names under which SQLite keeps what belongs to a file and is not in it yet."""
 PATIENCE: Final = 10.0
 """Seconds to wait for a writer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A table of sums: whose they are and what else tells its rows apart (SQL); its columns that are counters."""
+
+    whose: str
+    row: str
+    counters: Mapping[str, str]
+
+
+_SOURCE, _ROUTE = "bot || ' ' || source", "pair, dex_buy, dex_sell"
+NO_COUNTERS: Final = ("strategy_net_wei", "path_net_wei", "loan_largest_wei")
+"""Totals of events that may fall, or are no sum."""
 COUNTERS: Final = {
-    "trades": "SELECT bot || ' ' || source, sum(success + failed) FROM total GROUP BY 1",
-    "failures": "SELECT bot || ' ' || source, sum(count) FROM failure GROUP BY 1",
-    "opportunities": "SELECT bot || ' ' || source, sum(count) FROM opportunity_total GROUP BY 1",
-    "invalid files": "SELECT bot, sum(count) FROM fault_total GROUP BY 1",
-    "log messages": "SELECT log || ' ' || kind, sum(count) FROM log_total GROUP BY 1",
-    "wallet transactions": "SELECT address, sum(count) FROM wallet_total GROUP BY 1",
-    "events": "SELECT bot || ' ' || fact, sum(count) FROM event_count GROUP BY 1",
-}
+    "total": Sums(_SOURCE, _ROUTE, {
+        "success": "successful trades", "failed": "failed trades", "gain_wei": "gains in wei",
+        "loss_wei": "losses in wei", "gas_wei": "gas costs in wei", "expected_wei": "expected profits in wei",
+    }),
+    "failure": Sums(_SOURCE, "reason", {"count": "failures"}),
+    "opportunity_total": Sums(_SOURCE, f"{_ROUTE}, stage", {"count": "opportunities"}),
+    "fault_total": Sums("bot", "kind, reason", {"count": "invalid files"}),
+    "log_total": Sums("log || ' ' || kind", "name", {"count": "log counts"}),
+    "wallet_total": Sums("address", "chain_id, outcome, reason", {
+        "count": "wallet transactions", "l2_wei": "execution fees in wei", "l1_wei": "data fees in wei",
+        "operator_wei": "operator fees in wei",
+    }),
+    "wallet_removed": Sums("address", "chain_id", {"count": "transactions removed by reorgs"}),
+    "event_count": Sums("bot || ' ' || fact", "name", {"count": "events"}),
+    "event_total": Sums("bot || ' ' || what", "what, one, two", {"amount": "sums of events"}),
+}  # fmt: skip
+"""Everything durable that counters of Prometheus are made of."""
+
+type Counts = dict[tuple[Any, ...], int]
+"""By what is counted, whose it is, and the row."""
 
 
 class Unkept(log.Plain):
@@ -44,18 +73,15 @@ def backup(state: Path, to: Path) -> int:
     Raises:
         Unkept: there is no copy.
     """
-    if to.exists():
-        raise Unkept("the file exists already")
-    part = to.with_name(f"{to.name}.part")
     try:
-        with _reading(state / FILE) as source:
-            _copy(source, part)
-        trades = _checked(part)
-        _name(part, to)
+        _refuse_known(to)
+        with _part(to.with_name(f"{to.name}.part-{secrets.token_hex(8)}")) as part:  # a name that nobody else has
+            with _reading(state / FILE) as source:
+                _copy(source, part)
+            trades = _checked(part)
+            _name(part, to)
     except (sqlite3.Error, OSError) as error:
         raise Unkept(f"the copy cannot be made: {log.describe(error)}") from None
-    finally:
-        _drop(part)
     return trades
 
 
@@ -70,7 +96,6 @@ def restore(state: Path, copy: Path, accept_loss: bool = False) -> list[str]:
     Raises:
         Unkept: nothing has been changed, or the words say what.
     """
-    part = state / f"{FILE}.part"
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(state):
@@ -78,16 +103,16 @@ def restore(state: Path, copy: Path, accept_loss: bool = False) -> list[str]:
             fallen = _fallen(state / FILE, copy)
             if fallen and not accept_loss:
                 raise Unkept("; ".join([*fallen, "nothing was changed, see --accept-loss"]))
-            with _reading(copy) as source:
-                _copy(source, part)
-            _hand_over(state, part)
-            with _kept_beside(state):
-                part.replace(state / FILE)
+            _drop(state / f"{FILE}.part")  # of an attempt that was cut short
+            with _part(state / f"{FILE}.part") as part:
+                with _reading(copy) as source:
+                    _copy(source, part)
+                _hand_over(state, part)
+                with _kept_beside(state):
+                    part.replace(state / FILE)
             _confirm(state)
     except (sqlite3.Error, OSError) as error:
         raise Unkept(f"the copy cannot be put back: {log.describe(error)}") from None
-    finally:
-        _drop(part)
     return fallen
 
 
@@ -99,10 +124,17 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+@contextmanager
+def _part(file: Path) -> Iterator[Path]:
+    """A new file under this name, of which nothing half made is left in the end."""
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        yield file
+    finally:
+        _drop(file)
+
+
 def _copy(source: sqlite3.Connection, part: Path) -> None:
-    for left in (part, _journal(part)):  # by a copy that was cut short
-        left.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with closing(sqlite3.connect(part, isolation_level=None)) as db:
         source.backup(db, pages=PAGES, sleep=0.01)
         db.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
@@ -118,25 +150,31 @@ def _hand_over(state: Path, part: Path) -> None:
             os.chown(file, owner.st_uid, owner.st_gid)
 
 
-def _journal(part: Path) -> Path:
-    return part.with_name(f"{part.name}-journal")
-
-
 def _drop(part: Path) -> None:
     """Leave nothing half made, if the disk lets it be removed."""
-    for file in (part, _journal(part)):
+    for file in (part, part.with_name(f"{part.name}-journal")):
         with suppress(OSError):
             file.unlink(missing_ok=True)
 
 
 def _name(part: Path, to: Path) -> None:
-    """Give a whole copy its name; it has none if it is not sure that it keeps it."""
-    part.rename(to)
+    """Give a whole copy its name, which nobody else has; it has none if it is not sure that it keeps it."""
+    try:
+        to.hardlink_to(part)
+    except OSError:  # it is taken meanwhile, or the file system knows no second names
+        _refuse_known(to)
+        part.rename(to)
+    _drop(part)
     try:
         _flush(to.parent)
     except OSError:
         to.unlink()
         raise
+
+
+def _refuse_known(to: Path) -> None:
+    if os.path.lexists(to):  # a link that leads nowhere is somebody's, too
+        raise Unkept("the file exists already")
 
 
 def _confirm(state: Path) -> None:
@@ -186,19 +224,34 @@ def _fallen(now: Path, copy: Path) -> list[str]:
         raise  # the disk fails, which says nothing about the ledger
     except (sqlite3.DatabaseError, Unkept):
         return []  # there is nothing that could be compared, or lost
-    after = _counts(copy)
-    return [
-        f"{what} of {name} fall from {count} to {after.get((what, name), 0)}"
-        for (what, name), count in before.items()
-        if after.get((what, name), 0) < count
-    ]
+    return _told(before, _counts(copy))
 
 
-def _counts(file: Path) -> dict[tuple[str, str], int]:
+def _told(before: Counts, after: Counts) -> list[str]:
+    """In words what falls in any row; rows of one owner together."""
+    fallen: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for row, was in before.items():
+        if (left := after.get(row, 0)) < was:
+            fallen[row[:2]][0] += was
+            fallen[row[:2]][1] += left
+    return [f"{what} of {whose} fall from {was} to {left}" for (what, whose), (was, left) in fallen.items()]
+
+
+def _counts(file: Path) -> Counts:
     with _reading(file) as db:
         known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        queries = {what: sql for what, sql in COUNTERS.items() if sql.split(" FROM ")[1].split()[0] in known}
-        return {(what, name): count for what, sql in queries.items() for name, count in db.execute(sql)}
+        try:
+            return {row: amount for table in COUNTERS if table in known for row, amount in _rows(db, table)}
+        except ValueError:
+            raise Unkept("the copy holds a sum that is no number") from None
+
+
+def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[tuple[Any, ...], int]]:
+    sums = COUNTERS[table]
+    for column, what in sums.counters.items():
+        for amount, *row in db.execute(f"SELECT {column}, {sums.whose}, {sums.row} FROM {table}"):  # noqa: S608
+            if table != "event_total" or row[1] not in NO_COUNTERS:
+                yield (what, *row), int(amount)  # wei are text
 
 
 @contextmanager

@@ -316,8 +316,8 @@ def secret_file(reader: Reader, tree: Tree, where: str) -> Secret:
     return secret
 
 
-def read_small(file: Path) -> bytes:
-    """The bytes of a small regular file.
+def read_small(file: Path, most: int = _MAX_SECRET_FILE) -> bytes:
+    """The bytes of a regular file of at most so many.
 
     Raises:
         OSError: it cannot be read, is not regular, or is too large.
@@ -326,9 +326,9 @@ def read_small(file: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "Not a regular file")
-        content = opened.read(_MAX_SECRET_FILE + 1)
-    if len(content) > _MAX_SECRET_FILE:
-        raise OSError(errno.EFBIG, "File too large")
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"File too large: more than {most >> 10} KiB")
     return content
 
 

@@ -1,6 +1,8 @@
 """Settings: everything that can be wrong is said in one line with its key, and what is right means what it says."""
 
+import asyncio
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -16,6 +18,9 @@ from hypothesis import strategies as st
 from exporter import config, log
 from exporter.__main__ import main
 from exporter.config import Settings, load, read
+from exporter.ledger import FILE as FILE_OF_LEDGER
+from exporter.ledger import Ledger
+from exporter.safekeeping import backup, restore
 from tests.tiers import FULL as FULL_SIZE
 
 CANARY = "canary-8f3a91c27d"
@@ -50,6 +55,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bank").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "way-in").symlink_to("bank")
+    (tmp_path / "bank" / "way-out").symlink_to("../elsewhere")
+    (tmp_path / "turned.1").symlink_to("elsewhere")
+    (tmp_path / "to-the-lock").symlink_to("bank/lock")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "large").write_text("x" * 70_000)
@@ -222,6 +230,37 @@ BAD: dict[str, list[str]] = {
     "bot: {memory_bank: way-in}\nstate: bank/../bank/state": ["state"],
     "bot: {memory_bank: /}": ["state"],
     "bot: {memory_bank: bank}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {memory_bank: bank}\nlog: {file: bank/way-out}": ["log.file"],
+    # the exporter's own log, which is renamed, and whose lines are not the bot's
+    "state: st\nlog: {file: st/ledger.sqlite3}": ["log.file"],
+    "state: st\nlog: {file: st/ledger.sqlite3-wal}": ["log.file"],
+    "state: st\nlog: {file: st/ledger.sqlite3.before-1}": ["log.file"],
+    "state: st\nlog: {file: st/lock}": ["log.file"],
+    "state: bank\nlog: {file: way-in/lock}": ["log.file"],
+    "state: way-in\nlog: {file: bank/ledger.sqlite3}": ["log.file"],
+    "state: bank\nlog: {file: to-the-lock}": ["log.file"],
+    "state: st\nlog: {file: st/own.log}": [],
+    "state: st\nlog: {file: st/lock.log}": [],
+    "state: st\nlog: {file: ledger.sqlite3}": [],
+    "bot: {events: bank/e}\nlog: {file: bank/e}": ["log.file"],
+    "bot: {events: bank/e}\nlog: {file: way-in/e}": ["log.file"],
+    "bot: {events: e.5}\nlog: {file: e}": ["log.file"],
+    "bot: {events: e.6}\nlog: {file: e}": [],
+    "bot: {events: e.6}\nlog: {file: e, backups: 6}": ["log.file"],
+    "bot: {logs: [{name: a, path: bot.log}]}\nlog: {file: bot.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: x}, {name: b, path: '*.log'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own.log*'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own.log.?'}]}\nlog: {file: own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'ban?/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'way-*/*.log'}]}\nlog: {file: way-in/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'way-in/*.log'}]}\nlog: {file: bank/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'bank/own.log.*'}]}\nlog: {file: way-in/own.log}": ["log.file"],
+    "bot: {logs: [{name: a, path: turned.1}]}\nlog: {file: turned}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'own[1].log'}]}\nlog: {file: 'own[1].log'}": ["log.file"],
+    "bot: {logs: [{name: a, path: 'bot*.log'}]}\nlog: {file: own.log}": [],
+    "bot: {logs: [{name: a, path: '*.log'}]}\nlog: {file: bank/own.log}": [],
+    "bot: {logs: [{name: a, path: '*.log'}]}\nlog: {file: .own.log}": [],
+    "bot: {logs: [{name: a, path: '*/*.log'}], events: e}\nlog: {file: own.log}": [],
     "bot: {memory_bank: 'a\\0b'}": [],
     'bot: {memory_bank: "a\\0b"}': ["bot.memory_bank"],
     "bot: {memory_bank: ~nobody-of-this-name/x}": ["bot.memory_bank"],
@@ -242,15 +281,31 @@ def test_bad_settings_end_with_2_and_a_line_for_each_key(
 ) -> None:
     (folder / "c.yml").write_text(text)
     argument = f"--config.file={folder / 'c.yml'}"
+    assert main([argument, "--config.check"]) == 2
+    checked = capsys.readouterr().out
     assert main([argument]) == 2
     errors = capsys.readouterr().err
     lines = errors.splitlines()
     assert [line.partition(": ")[0] for line in lines] == BAD[text], lines
     assert all(len(line) > len(key) + 8 for line, key in zip(lines, BAD[text], strict=True))
-    assert main([argument, "--config.check"]) == 2
-    assert capsys.readouterr().out == errors
+    assert checked == errors
     for piece in (CANARY, CANARY[:8], "Traceback", str(folder)):
         assert piece not in errors
+
+
+def test_what_the_ledger_names_its_files_is_known(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    asyncio.run(_opened(state))
+    backup(state, tmp_path / "copy")
+    restore(state, tmp_path / "copy")
+    names = {file.name for file in state.iterdir()} | {f"{FILE_OF_LEDGER}{end}" for end in ("-wal", "-shm", "-journal")}
+    assert {"lock", FILE_OF_LEDGER, f"{FILE_OF_LEDGER}.before-1"} <= names
+    assert all(config.OF_THE_LEDGER.fullmatch(name) for name in names)
+
+
+async def _opened(state: Path) -> None:
+    async with Ledger(state):
+        assert (state / FILE_OF_LEDGER).exists()
 
 
 @pytest.mark.parametrize("text", RIGHT, ids=lambda text: text[:40])
@@ -269,6 +324,40 @@ def test_a_file_that_is_no_text_or_not_there_is_said(
         (tmp_path / "c.yml").write_bytes(content)
     assert main([f"--config.file={tmp_path / 'c.yml'}"]) == 2
     assert capsys.readouterr().err.startswith(f"--config.file: {words}")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("fifo", "Not a regular file"), ("bank", "directory|regular"), ("/dev/zero", "Not a regular file"),
+     ("/dev/null", "Not a regular file"), ("huge", "File too large: more than 128 KiB")],
+)  # fmt: skip
+def test_what_is_no_small_file_is_refused_at_once(name: str, words: str, folder: Path) -> None:
+    """Nobody who writes to a pipe is waited for."""
+    (folder / "huge").write_bytes(b"#" * ((128 << 10) + 1))
+    command = [sys.executable, "-m", "exporter", f"--config.file={folder / name}", "--config.check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(f"--config.file: cannot be read: (Is a )?({words})\n", done.stdout)
+
+
+def test_a_pipe_that_is_held_open_is_refused_at_once() -> None:
+    """As shells pass the output of another program: it could not be read anew."""
+    reading, writing = os.pipe()
+    try:
+        command = [sys.executable, "-m", "exporter", "--config.file=/dev/stdin", "--config.check"]
+        done = subprocess.run(command, stdin=reading, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (done.returncode, done.stdout) == (2, "--config.file: cannot be read: Not a regular file\n")
+
+
+def test_settings_of_the_largest_size_are_read(folder: Path) -> None:
+    text = b"bot: {name: large}\n"
+    (folder / "c.yml").write_bytes(text + b"#" * ((128 << 10) - len(text)))
+    found = load(folder / "c.yml").settings
+    assert found is not None
+    assert found.bot.name == "large"
 
 
 SLOW = ("[" * 100_000, "a: 1\n" * 2_000)

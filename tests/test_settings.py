@@ -143,6 +143,7 @@ def test_small_files_are_small_and_regular(tmp_path: Path) -> None:
     for name, words in [("more", "too large"), ("fifo", "regular"), (".", "regular|directory"), ("absent", "No such")]:
         with pytest.raises(OSError, match=words):
             s.read_small(tmp_path / name)
+    assert len(s.read_small(tmp_path / "more", 128 << 10)) == (64 << 10) + 1
 
 
 @pytest.mark.parametrize("tree", [[], {}, [{}]], ids=repr)
