@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from exporter import log
+from exporter import counters, log
 from exporter.ledger import FILE, VERSIONS
+from exporter.place import Place
 
 PAGES: Final = 2_000
 """Pages copied at a time; between two parts the exporter writes."""
@@ -24,41 +22,6 @@ LOGS: Final = ("-wal", "-journal")
 """Ends of names under which SQLite keeps what belongs to a file and is not in it yet."""
 PATIENCE: Final = 10.0
 """Seconds to wait for a writer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """A table of sums: whose they are and what else tells its rows apart (SQL); its columns that are counters."""
-
-    whose: str
-    row: str
-    counters: Mapping[str, str]
-
-
-_SOURCE, _ROUTE = "bot || ' ' || source", "pair, dex_buy, dex_sell"
-NO_COUNTERS: Final = ("strategy_net_wei", "path_net_wei", "loan_largest_wei")
-"""Totals of events that may fall, or are no sum."""
-COUNTERS: Final = {
-    "total": Sums(_SOURCE, _ROUTE, {
-        "success": "successful trades", "failed": "failed trades", "gain_wei": "gains in wei",
-        "loss_wei": "losses in wei", "gas_wei": "gas costs in wei", "expected_wei": "expected profits in wei",
-    }),
-    "failure": Sums(_SOURCE, "reason", {"count": "failures"}),
-    "opportunity_total": Sums(_SOURCE, f"{_ROUTE}, stage", {"count": "opportunities"}),
-    "fault_total": Sums("bot", "kind, reason", {"count": "invalid files"}),
-    "log_total": Sums("log || ' ' || kind", "name", {"count": "log counts"}),
-    "wallet_total": Sums("address", "chain_id, outcome, reason", {
-        "count": "wallet transactions", "l2_wei": "execution fees in wei", "l1_wei": "data fees in wei",
-        "operator_wei": "operator fees in wei",
-    }),
-    "wallet_removed": Sums("address", "chain_id", {"count": "transactions removed by reorgs"}),
-    "event_count": Sums("bot || ' ' || fact", "name", {"count": "events"}),
-    "event_total": Sums("bot || ' ' || what", "what, one, two", {"amount": "sums of events"}),
-}  # fmt: skip
-"""Everything durable that counters of Prometheus are made of."""
-
-type Counts = dict[tuple[Any, ...], int]
-"""By what is counted, whose it is, and the row."""
 
 
 class Unkept(log.Plain):
@@ -206,14 +169,15 @@ def _checked(file: Path) -> int:
 
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    descriptor = os.open(state / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    place = Place(state, FILE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        place.open()
+        place.lock()
         yield
     except BlockingIOError:
         raise Unkept("an arb-exporter is running on this state; stop it first") from None
     finally:
-        os.close(descriptor)
+        place.close()
 
 
 def _fallen(now: Path, copy: Path) -> list[str]:
@@ -224,34 +188,15 @@ def _fallen(now: Path, copy: Path) -> list[str]:
         raise  # the disk fails, which says nothing about the ledger
     except (sqlite3.DatabaseError, Unkept):
         return []  # there is nothing that could be compared, or lost
-    return _told(before, _counts(copy))
+    return counters.fallen(before, _counts(copy))
 
 
-def _told(before: Counts, after: Counts) -> list[str]:
-    """In words what falls in any row; rows of one owner together."""
-    fallen: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
-    for row, was in before.items():
-        if (left := after.get(row, 0)) < was:
-            fallen[row[:2]][0] += was
-            fallen[row[:2]][1] += left
-    return [f"{what} of {whose} fall from {was} to {left}" for (what, whose), (was, left) in fallen.items()]
-
-
-def _counts(file: Path) -> Counts:
+def _counts(file: Path) -> counters.Counts:
     with _reading(file) as db:
-        known = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         try:
-            return {row: amount for table in COUNTERS if table in known for row, amount in _rows(db, table)}
+            return counters.read(db)
         except ValueError:
             raise Unkept("the copy holds a sum that is no number") from None
-
-
-def _rows(db: sqlite3.Connection, table: str) -> Iterator[tuple[tuple[Any, ...], int]]:
-    sums = COUNTERS[table]
-    for column, what in sums.counters.items():
-        for amount, *row in db.execute(f"SELECT {column}, {sums.whose}, {sums.row} FROM {table}"):  # noqa: S608
-            if table != "event_total" or row[1] not in NO_COUNTERS:
-                yield (what, *row), int(amount)  # wei are text
 
 
 @contextmanager

@@ -34,6 +34,7 @@ FLOORS = [
     {
         "exporter.backlog",
         "exporter.books",
+        "exporter.counters",
         "exporter.course",
         "exporter.event_books",
         "exporter.event_intake",
