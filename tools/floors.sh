@@ -19,5 +19,5 @@ PYTHON
 PYTHONPATH=$ROOT "$SCRATCH/venv/bin/python" -m pytest -q -p no:cacheprovider tests/test_config.py tests/test_yaml12.py \
     tests/test_ledger.py tests/test_books.py tests/test_board.py tests/test_exposition.py tests/test_metrics.py \
     tests/web/test_access.py tests/web/test_server.py tests/web/test_gate.py tests/web/test_crowd.py \
-    tests/web/test_limits.py tests/web/test_origins.py tests/web/test_api.py tests/sources/test_rpc.py \
+    tests/web/test_limits.py tests/web/test_origins.py tests/web/test_api.py tests/web/test_tls.py tests/web/test_ws.py tests/sources/test_rpc.py \
     tests/collectors/test_host.py tests/collectors/test_process.py
