@@ -7,6 +7,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from exporter.place import Place
 from exporter.worker import Busy, Worker
 
 FILE: Final = "ledger.sqlite3"
+MOMENT: Final = 0.5
+"""Seconds that a look at the ledger's files may take."""
 TABLES: Final = (
     "trade", "route", "total", "failure", "opportunity", "opportunity_total", "fault",
     "log_cursor", "log_total", "token", "pool", "chain", "chain_block", "wallet_transaction", "wallet_total", "claim",
@@ -156,7 +159,7 @@ class Ledger:
 
     def __init__(self, state: Path) -> None:
         self._file, self._place = state / FILE, Place(state, FILE)
-        self._worker = Worker("ledger")
+        self._worker, self._watcher = Worker("ledger"), Worker("ledger's place")
         self._turn = asyncio.Lock()
         self._db: sqlite3.Connection | None = None
         self.degraded = False
@@ -179,6 +182,7 @@ class Ledger:
         except Exception as error:
             logger.warning("ledger not closed cleanly; it recovers by itself", error=log.describe(error))
         self._worker.close()
+        self._watcher.close()
 
     async def _closed(self) -> bool:
         try:
@@ -194,10 +198,15 @@ class Ledger:
             sqlite3.Error, Busy: it cannot be read now.
         """
         async with self._turn:
-            result, displaced = await self._worker.run(lambda: (query(self._connection()), self._place.displaced()))
-        if displaced is not None:  # said here as well, for a bot may do nothing for days
-            self._degrade(displaced)
-        return result
+            return await self._worker.run(lambda: query(self._connection()))
+
+    async def look(self) -> None:
+        """Notice that its files were taken away, though nothing is written; a hung disk is waited for a moment."""
+        with suppress(Busy, TimeoutError):
+            async with asyncio.timeout(MOMENT):
+                displaced = await self._watcher.run(self._place.displaced)
+            if displaced is not None:
+                self._degrade(displaced)
 
     async def write[T](self, change: Callable[[sqlite3.Connection], T], shown: bool = True) -> T:
         """What `change` returns, after everything it wrote is durable; nothing of it is kept if it raises.

@@ -13,6 +13,7 @@ import pytest
 
 from exporter import place
 from exporter.ledger import FILE, TABLES, VERSIONS, InUse, Ledger, Unusable, fetch, rows
+from exporter.place import Place
 from exporter.worker import Busy
 from tests.running import eventually
 
@@ -229,11 +230,23 @@ async def test_a_look_is_enough_to_notice_it_and_what_is_put_back_is_written_aga
     await ledger.write(add("a"))
     (tmp_path / "state").rename(tmp_path / "moved")
     for _ in range(2):
+        await ledger.look()
         assert (await ledger.read(pairs), ledger.degraded) == (["a"], True)
     (tmp_path / "moved").rename(tmp_path / "state")
     await ledger.write(add("b"))
     assert (ledger.degraded, ledger.version, await ledger.read(pairs)) == (False, 2, ["a", "b"])
     assert [record.getMessage() for record in caplog.records] == [GONE, "ledger can be written again"]
+
+
+async def test_a_look_at_a_disk_that_hangs_keeps_nobody_waiting(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(Place, "displaced", lambda _: release.wait(60))
+    for _ in range(2):
+        await asyncio.wait_for(ledger.look(), 30)
+        assert (await ledger.read(pairs), ledger.degraded) == ([], False)
+    release.set()
 
 
 async def test_who_is_displaced_spoils_nothing_of_the_ledger_in_its_place(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class Own:
     async def read(self) -> Snapshot:
         """One look; it takes a moment because it measures how late the loop is."""
         lag = max([await _lateness() for _ in range(LOOKS)])
+        if self._ledger is not None:
+            await self._ledger.look()
         with self._process.oneshot():
             cpu = self._process.cpu_times()
             resident = self._process.memory_info().rss
